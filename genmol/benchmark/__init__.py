@@ -1,0 +1,1 @@
+"""Measurements against baselines: fixed molecules, one thread, one JSON file."""

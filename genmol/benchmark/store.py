@@ -1,0 +1,99 @@
+"""Where a benchmark keeps what it has measured: one JSON file, rewritten whole after every row.
+
+A run that was killed goes on with ``--resume``. Figures taken under other conditions do not mix:
+the record of hardware, versions, threads and structures must be the same.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from genmol.core.errors import InputError
+from genmol.core.files import check_readable, check_writable, write_json
+from genmol.core.jsonable import jsonable
+
+__all__ = ["FORMAT", "Store", "load"]
+
+FORMAT = 1
+
+
+class Store:
+    """Rows by section and key, on disk as soon as they are added.
+
+    Args:
+        path: JSON file.
+        benchmark: name of the benchmark.
+        record: conditions, plain values.
+        scope: ``quick`` or ``full``; a quick file may be resumed as a full one.
+        resume: go on with the rows that ``path`` holds.
+
+    Raises:
+        InputError: ``path`` exists and ``resume`` is false, or its record differs.
+    """
+
+    def __init__(
+        self, path: Path, *, benchmark: str, record: Mapping[str, Any], scope: str, resume: bool
+    ) -> None:
+        self.path = check_writable(path)
+        self.data: dict[str, Any] = {
+            "format": FORMAT,
+            "benchmark": benchmark,
+            "scope": scope,
+            "record": jsonable(record),
+            "rows": {},
+        }
+        if not path.exists():
+            return
+        if not resume:
+            raise InputError(
+                got=f"the output {path}, which exists",
+                wanted="a new file, so that no measured figure is lost",
+                remedy="--resume to go on with it, or another name after --json",
+            )
+        found = load(path, benchmark=benchmark)
+        changed = sorted(
+            name
+            for name in {*found["record"], *self.data["record"]}
+            if found["record"].get(name) != self.data["record"].get(name)
+        )
+        if changed:
+            raise InputError(
+                got=f"{path}, measured with other {', '.join(changed)}",
+                wanted="rows of one machine, one set of versions and the same options",
+                remedy="measure into a new file with --json",
+            )
+        self.data["rows"] = found["rows"]
+
+    def rows(self, section: str) -> dict[str, Any]:
+        """The rows of ``section`` by key; the object itself, empty at first."""
+        rows: dict[str, Any] = self.data["rows"].setdefault(section, {})
+        return rows
+
+    def add(self, section: str, key: str, row: Mapping[str, Any]) -> None:
+        """Keep a row, replacing one of the same key."""
+        self.rows(section)[key] = jsonable(row)
+        write_json(self.path, self.data)
+
+
+def load(path: Path, *, benchmark: str) -> dict[str, Any]:
+    """The content of a benchmark file.
+
+    Raises:
+        InputError: it is missing, or not a file of this benchmark.
+    """
+    try:
+        data = json.loads(check_readable(path).read_text())
+        known = data["format"] == FORMAT and data["benchmark"] == benchmark
+        known = known and {"scope", "record", "rows"} <= data.keys()
+    except (ValueError, KeyError, TypeError, AttributeError):
+        known = False
+    if not known:
+        raise InputError(
+            got=f"{path}, which holds no results of the benchmark {benchmark!r}",
+            wanted=f"a file that 'genmol benchmark {benchmark} --json FILE' wrote",
+            remedy="check the name, or measure again into a new file",
+        )
+    return dict(data)

@@ -1,0 +1,190 @@
+"""``genmol scf``: solve, compare, optimise, or run through a trajectory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from genmol.core.errors import InputError
+from genmol.core.files import check_writable, write_json
+from genmol.core.threads import set_threads
+from genmol.scf.settings import Settings
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+    from genmol.scf.solve import Solved
+
+__all__ = ["Config", "run"]
+
+
+@dataclass(frozen=True)
+class Config:
+    """Solve a Kohn-Sham or Hartree-Fock problem in about two exact Fock builds, and certify the answer.
+
+    A file with several structures is solved as a trajectory: one JSON line and one extxyz frame each.
+
+    Attributes:
+        input: structure file (.xyz, .extxyz, .sdf).
+        settings: level of theory, accuracy, checks.
+        json: write the report here; for a trajectory, one JSON line per frame.
+        plot: write a picture of the convergence and the orbital energies here (.png, .pdf, .svg).
+        out: write the structure with energy and forces here (.extxyz).
+        save_density: write the converged density here (.npz), for --guess-file.
+        compare: run plain PySCF as well and show both.
+        repeat: pairs of runs for --compare, in alternating order.
+        optimize: relax the geometry with geomeTRIC; writes --out if given.
+        max_steps: geometries at most while optimising.
+        multiplicity_scan: solve the likely spin states and keep the lowest.
+        workers: processes for a trajectory.
+        resume: continue an interrupted trajectory.
+        threads: threads per process.
+    """
+
+    input: Annotated[Path, tyro.conf.Positional]
+    settings: Annotated[Settings, tyro.conf.arg(name="")] = field(default_factory=Settings)
+    json: Path | None = None
+    plot: Path | None = None
+    out: Path | None = None
+    save_density: Path | None = None
+    compare: bool = False
+    repeat: int = 1
+    optimize: bool = False
+    max_steps: int = 100
+    multiplicity_scan: bool = False
+    workers: int = 1
+    resume: bool = False
+    threads: int = 1
+
+
+def run(config: Config) -> int:
+    """Run the command; returns the exit code."""
+    set_threads(config.threads)
+    for path in (config.json, config.plot, config.out, config.save_density):
+        if path is not None:
+            check_writable(path)
+    from genmol.chem.structures import read_any
+
+    frames = read_any(config.input)
+    if len(frames) > 1:
+        return _run_trajectory(config, frames)
+    _refuse_together(config)
+    extra: dict[str, Any] = {}
+    atoms = frames[0]
+    if config.optimize:
+        atoms, solved = _optimise(config, atoms, extra)
+    elif config.multiplicity_scan:
+        solved = _scan(config, atoms, extra)
+    elif config.compare:
+        from genmol.scf.compare import compare
+
+        solved, extra["pyscf"] = compare(atoms, config.settings, repeat=config.repeat)
+    else:
+        from genmol.scf.solve import solve
+
+        solved = solve(atoms, config.settings)
+    return _deliver(config, atoms, solved, extra)
+
+
+def _refuse_together(config: Config) -> None:
+    chosen = [n for n in ("compare", "optimize", "multiplicity_scan") if getattr(config, n)]
+    if len(chosen) > 1:
+        flags = " and ".join("--" + name.replace("_", "-") for name in chosen)
+        raise InputError(
+            got=f"{flags} together",
+            wanted="one of them at a time",
+            remedy="run them one after the other",
+        )
+
+
+def _run_trajectory(config: Config, frames: list[Atoms]) -> int:
+    single = ("compare", "optimize", "multiplicity_scan", "plot", "save_density")
+    chosen = ["--" + name.replace("_", "-") for name in single if getattr(config, name)]
+    if chosen:
+        raise InputError(
+            got=f"{config.input} with {len(frames)} structures, and {', '.join(chosen)}",
+            wanted="a file with one structure for these options",
+            remedy="write the frame you mean into a file of its own",
+        )
+    from genmol.cli.console import track
+    from genmol.scf.trajectory import solve_trajectory
+
+    stem = config.input.with_suffix("").name
+    out = config.out or Path(f"{stem}.scf.extxyz")
+    lines = config.json or Path(f"{stem}.scf.jsonl")
+    reports = solve_trajectory(
+        frames,
+        config.settings,
+        out=check_writable(out),
+        json_lines=check_writable(lines),
+        workers=config.workers,
+        resume=config.resume,
+    )
+    failed = exact = 0
+    for report in track(reports, "frames", total=len(frames)):
+        failed += report["energy_hartree"] is None
+        exact += report["exact_fock_builds"]
+    print(f"{len(frames)} frames, {exact} exact Fock builds, {failed} failed")
+    print(f"energies: {out}   reports: {lines}")
+    return 3 if failed else 0
+
+
+def _optimise(config: Config, atoms: Atoms, extra: dict[str, Any]) -> tuple[Atoms, Solved]:
+    from genmol.cli.console import console
+    from genmol.scf.optimize import optimize
+
+    screen = console()
+
+    def show(step: int, solved: Solved) -> None:
+        report = solved.report
+        screen.print(
+            f"step {step}: E = {report.energy_hartree:.8f} Hartree, "
+            f"{report.exact_fock_builds} exact Fock builds"
+        )
+
+    relaxed, solved, extra["steps"] = optimize(
+        atoms, config.settings, max_steps=config.max_steps, on_step=show
+    )
+    extra["positions_angstrom"] = relaxed.positions.tolist()
+    return relaxed, solved
+
+
+def _scan(config: Config, atoms: Atoms, extra: dict[str, Any]) -> Solved:
+    from genmol.scf.multiplicity import multiplicity_scan
+
+    solved, table = multiplicity_scan(atoms, config.settings)
+    extra["multiplicities"] = table
+    for row in table:
+        energy = row["energy_hartree"]
+        shown = "not converged" if energy is None else f"{energy:.8f} Hartree"
+        print(f"multiplicity {row['multiplicity']}: {shown}")
+    return solved
+
+
+def _deliver(config: Config, atoms: Atoms, solved: Solved, extra: dict[str, Any]) -> int:
+    from genmol.scf.present import text
+
+    mf, report = solved
+    result = report.to_dict() | extra
+    if config.json is not None:
+        write_json(config.json, result)
+    print(text(report, extra))
+    if report.energy_hartree is None or report.certificate is None:
+        return 3
+    if config.out is not None:
+        from genmol.core.structure import write_extxyz
+        from genmol.scf.present import labelled
+
+        write_extxyz(config.out, [labelled(atoms, report)])
+    if config.save_density is not None:
+        from genmol.qc.guess import save_density
+
+        save_density(config.save_density, mf)
+    if config.plot is not None:
+        from genmol.plots.scf import save_convergence
+
+        save_convergence(config.plot, result)
+    return report.certificate.exit_code

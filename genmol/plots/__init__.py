@@ -1,0 +1,1 @@
+"""Every figure, in one style. The only home of matplotlib."""

@@ -1,0 +1,75 @@
+"""One look for every figure: colours that the colour-blind can tell apart, sizes for 1200 pixels.
+
+Figures are built on ``matplotlib.figure.Figure`` itself, without pyplot and its global state, so that
+a library call neither opens a window nor keeps a figure alive.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from genmol.core.errors import InputError
+from genmol.core.files import atomic_path
+
+__all__ = ["BLACK", "GREY", "MARKERS", "PALETTE", "save", "styled"]
+
+PALETTE: Final = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
+"""Okabe and Ito (2008), without yellow, which fades on white."""
+BLACK, GREY = "#1a1a1a", "#8c8c8c"
+MARKERS: Final = ("s", "^", "D", "v", "P", "X")
+"""Beside the colours, for print in grey."""
+
+_DPI = 100  # a figure 12 inches wide has 1200 pixels
+_FORMATS = (".png", ".pdf", ".svg")
+_RC: Any = {  # matplotlib types each key apart
+    "font.size": 12,
+    "font.family": "DejaVu Sans",
+    "axes.titlesize": 13,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.edgecolor": BLACK,
+    "axes.labelcolor": BLACK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.9,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e3e3e3",
+    "grid.linewidth": 0.8,
+    "xtick.color": BLACK,
+    "ytick.color": BLACK,
+    "legend.frameon": False,
+    "legend.fontsize": 11,
+    "lines.linewidth": 1.6,
+    "lines.markersize": 6,
+    "svg.hashsalt": "genmol",  # the same figure is the same file
+}
+
+
+@contextmanager
+def styled() -> Iterator[None]:
+    """Build figures inside this block."""
+    with mpl.rc_context(_RC):
+        yield
+
+
+def save(figure: Figure, path: str | os.PathLike[str]) -> None:
+    """Write ``figure`` in the format of the suffix (.png, .pdf, .svg), all or nothing.
+
+    Raises:
+        InputError: another suffix.
+    """
+    with atomic_path(path) as temporary:
+        if temporary.suffix.lower() not in _FORMATS:
+            raise InputError(
+                got=f"the picture {os.fspath(path)}",
+                wanted="a name ending in " + ", ".join(_FORMATS),
+                remedy="choose one of these formats",
+            )
+        figure.savefig(temporary, dpi=_DPI)

@@ -1,0 +1,106 @@
+"""The cheap level: the same functional with fitted integrals on a coarse grid.
+
+The cheap potential is V_c(D) = J_fit(D) + K_fit(D) + V_xc(D; coarse grid). Everything that is
+dear and changes little with the density is left out, because the outer solver adds the exact
+difference as a constant offset: fine grids, non-local correlation, the fitting error. An implicit
+solvent responds strongly and stays, with a coarser cavity.
+
+Between the coarse grid (PySCF's level 0) and the exact level lies one intermediate grid: its
+potential minus the coarse one, at one density, removes most of the grid error at a third of the
+cost of an exact build, so that the first exact build already meets |g| of 1e-3 or less.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from pyscf import dft, scf
+from pyscf.df.addons import predefined_auxbasis
+from pyscf.solvent import _attach_solvent
+
+from genmol.qc.exact import count_builds
+from genmol.qc.fitting import Fitting
+from genmol.qc.quadrature import Quadrature
+
+__all__ = ["CheapLevel"]
+
+_COARSE, _MIDDLE = 0, 1  # PySCF grid levels
+_COARSE_CUTOFF, _MIDDLE_CUTOFF = 1e-7, 1e-9  # smallest orbital values kept on them
+_CAVITY_ORDER = 11  # Lebedev order of the solvent cavity (PySCF's default is 29)
+
+
+class CheapLevel:
+    """Cheap potentials for the problem of ``mf``; counts its builds.
+
+    Args:
+        mf: PySCF mean-field object (RHF, UHF, ROHF, RKS, UKS, ROKS), possibly with a solvent.
+            It is read, never changed.
+        budget_mb: memory for the unpacked fitting tensor (MB).
+    """
+
+    def __init__(self, mf: Any, *, budget_mb: float = 1000.0) -> None:
+        self.builds = 0
+        mol = mf.mol
+        self.mol = mol
+        self.density_functional = isinstance(mf, dft.rks.KohnShamDFT)
+        module = dft if self.density_functional else scf
+        spin = (
+            "U" if isinstance(mf, scf.uhf.UHF) else "RO" if isinstance(mf, scf.rohf.ROHF) else "R"
+        )
+        cheap = getattr(module, spin + ("KS" if self.density_functional else "HF"))(mol)
+        cheap.verbose = 0
+        if self.density_functional:
+            cheap.xc = mf.xc
+            cheap.grids.level = _COARSE
+            cheap._numint = Quadrature(cutoff=_COARSE_CUTOFF, keep_orbitals=True)
+            cheap.do_nlc = lambda: False
+            self._middle_grid = dft.gen_grid.Grids(mol)
+            self._middle_grid.level = _MIDDLE
+        functional = mf.xc if self.density_functional else "HF"
+        auxbasis = (
+            predefined_auxbasis(mol, mol.basis, functional) if isinstance(mol.basis, str) else None
+        )
+        cheap = cheap.density_fit(with_df=Fitting(mol, auxbasis, budget_mb=budget_mb))
+        self._mf = _with_solvent_of(mf, cheap) if getattr(mf, "with_solvent", None) else cheap
+
+    def potential(self, dm: np.ndarray) -> np.ndarray:
+        """V_c(D) without the core Hamiltonian, (nao, nao) or (2, nao, nao), Hartree."""
+        self.builds += 1
+        veff = self._mf.get_veff(self.mol, dm)
+        solvent = getattr(veff, "v_solvent", None)
+        return np.asarray(veff) if solvent is None else np.asarray(veff) + solvent
+
+    def grid_offset(self, dm: np.ndarray) -> np.ndarray | float:
+        """Potential of the intermediate grid minus that of the coarse one; 0 without a grid."""
+        if not self.density_functional:
+            return 0.0
+        fine = Quadrature(cutoff=_MIDDLE_CUTOFF)
+        return self._xc(fine, self._middle_grid, dm) - self._xc(
+            self._mf._numint, self._mf.grids, dm
+        )
+
+    def descend(self, dm: Any) -> np.ndarray:
+        """The density of a cheap minimum, by PySCF's second-order solver from orbitals of ``dm``.
+
+        DIIS may return to the saddle point it starts beside; second-order steps go downhill.
+        """
+        newton = self._mf.newton()
+        newton.verbose, newton.max_cycle, newton.conv_tol_grad = 0, 100, 1e-3
+        with count_builds(newton) as count:
+            newton.kernel(dm.mo_coeff, dm.mo_occ)
+        self.builds += count[0]
+        return newton.make_rdm1()
+
+    def _xc(self, quadrature: Quadrature, grid: Any, dm: np.ndarray) -> np.ndarray:
+        evaluate = quadrature.nr_rks if np.ndim(dm) == 2 else quadrature.nr_uks
+        return evaluate(self.mol, grid, self._mf.xc, dm)[2]
+
+
+def _with_solvent_of(mf: Any, cheap: Any) -> Any:
+    solvent = mf.with_solvent.copy()
+    solvent.verbose = 0
+    if getattr(solvent, "lebedev_order", None):
+        solvent.lebedev_order = _CAVITY_ORDER
+    solvent.reset()
+    return _attach_solvent._for_scf(cheap, solvent)

@@ -1,0 +1,142 @@
+"""Which functional a name means, resolved to libxc components and recorded.
+
+The same name means different functionals in different programs and versions: "B3LYP" with the
+VWN3 correlation of Gaussian or the VWN5 of others differs by 0.04 Hartree for a water molecule.
+genmol therefore never passes a bare name on; ``b3lyp`` becomes PySCF's ``b3lypg`` (Gaussian's
+definition) and every result carries the libxc components, exchange fractions, non-local part
+and dispersion correction that were used.
+"""
+
+from __future__ import annotations
+
+import difflib
+import warnings
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from pyscf.dft import libxc, numint
+from pyscf.scf.dispersion import DISP_VERSIONS, parse_dft
+
+from genmol.core.errors import InputError
+
+__all__ = ["HARTREE_FOCK", "Functional", "resolve"]
+
+_MEANING = {"b3lyp": "b3lypg", "lda": "lda,vwn"}
+_SUGGESTIONS = [
+    "hf",
+    "b3lyp",
+    "b3lyp5",
+    "pbe",
+    "pbe0",
+    "blyp",
+    "bp86",
+    "revpbe",
+    "tpss",
+    "tpssh",
+    "r2scan",
+    "scan",
+    "m06-2x",
+    "m06-l",
+    "camb3lyp",
+    "wb97x",
+    "wb97x-v",
+    "wb97m-v",
+    "b97m-v",
+    "hse06",
+    "lc_wpbe",
+    "svwn",
+    "b3lyp-d3bj",
+    "b3lyp-d4",
+    "pbe-d3bj",
+    "pbe0-d4",
+]
+
+
+@dataclass(frozen=True)
+class Functional:
+    """A resolved exchange-correlation functional.
+
+    Attributes:
+        name: as the user wrote it.
+        code: as PySCF receives it; ``hf`` for Hartree–Fock.
+        kind: ``HF``, ``LDA``, ``GGA`` or ``MGGA``.
+        components: libxc identifiers with their factors.
+        exact_exchange: fraction of exact exchange, at short range if range-separated.
+        range_separation: (ω in 1/Bohr, long-range fraction of exact exchange), or None.
+        nonlocal_correlation: VV10 is part of it.
+        dispersion: ``d3bj``, ``d4``, ... or None.
+    """
+
+    name: str
+    code: str
+    kind: str
+    components: tuple[tuple[str, float], ...]
+    exact_exchange: float
+    range_separation: tuple[float, float] | None
+    nonlocal_correlation: bool
+    dispersion: str | None
+
+    def record(self) -> dict[str, Any]:
+        """JSON-safe description."""
+        return asdict(self)
+
+
+HARTREE_FOCK = Functional("hf", "hf", "HF", (), 1.0, None, False, None)
+
+
+def resolve(name: str) -> Functional:
+    """The functional that ``name`` means.
+
+    Raises:
+        InputError: libxc or the dispersion libraries do not know it.
+    """
+    if name.strip().lower() == "hf":
+        return HARTREE_FOCK
+    base, dash, correction = name.strip().lower().partition("-d3")
+    if not dash:
+        base, dash, correction = name.strip().lower().partition("-d4")
+    code = _MEANING.get(base, base) + dash + correction
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # PySCF's note on wb97x-d4
+            bare, nlc, dispersion = parse_dft(code)
+        _, parts = libxc.parse_xc(bare)
+        if not parts:
+            raise KeyError(name)
+        omega, long_range, hybrid = numint.NumInt().rsh_and_hybrid_coeff(bare)
+        kind = libxc.xc_type(bare)
+    except (KeyError, ValueError, NotImplementedError, IndexError) as error:
+        raise _unknown(name) from error
+    if dispersion is not None and dispersion.split(":")[0] not in DISP_VERSIONS:
+        raise InputError(
+            got=f"the dispersion correction {dispersion!r} in {name!r}",
+            wanted="one of " + ", ".join(DISP_VERSIONS),
+            remedy="write it after the functional, for example b3lyp-d3bj or pbe0-d4",
+        )
+    return Functional(
+        name=name,
+        code=code,
+        kind=kind,
+        components=tuple((_libxc_name(i), float(f)) for i, f in parts),
+        exact_exchange=float(hybrid),
+        range_separation=(float(omega), float(long_range)) if omega else None,
+        nonlocal_correlation=bool(nlc is not False and libxc.is_nlc(bare)),
+        dispersion=dispersion,
+    )
+
+
+def _unknown(name: str) -> InputError:
+    close = difflib.get_close_matches(name.lower(), _SUGGESTIONS, n=3, cutoff=0.5)
+    return InputError(
+        got=f"the functional {name!r}",
+        wanted="'hf' or a functional of libxc, with -d3bj, -d3zero or -d4 after it if wanted",
+        remedy=f"perhaps {', '.join(close)}" if close else "b3lyp, pbe0, r2scan or wb97m-v",
+    )
+
+
+def _libxc_name(identifier: int | np.integer) -> str:
+    names = [
+        key for key, value in libxc.available_libxc_functionals().items() if value == identifier
+    ]
+    return names[0] if names else f"libxc {int(identifier)}"

@@ -1,0 +1,50 @@
+"""The level of theory of a label folder and what its labels hold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from genmol.qc.options import SpinTreatment
+
+__all__ = ["LabelSettings"]
+
+
+@dataclass(frozen=True)
+class LabelSettings:
+    """Level of theory of labels, tighter than that of a single solve, and their content.
+
+    Attributes:
+        potential: dft solves Kohn-Sham or Hartree-Fock equations; gfn2 is GFN2-xTB, energies and
+            forces only, for which the options from xc to max-memory mean nothing.
+        charge: total charge (e); None takes the structure's own, or 0.
+        multiplicity: 2S+1; None takes the structure's own, or the lowest possible.
+        xc: functional, with -d3bj or -d4 after it for dispersion; hf for Hartree-Fock.
+        basis: orbital basis that PySCF knows.
+        spin_treatment: auto is restricted for singlets and unrestricted otherwise.
+        grid: quadrature level of PySCF, 0 to 9.
+        conv_tol: energy threshold (Hartree).
+        conv_tol_grad: threshold of the orbital gradient (Hartree).
+        forces: compute forces (eV/Å) as well.
+        precision: of the stored Fock, density and overlap matrices.
+        overlap: store the overlap matrix, which can be recomputed from the label.
+        cartesian: Cartesian instead of spherical d and f functions.
+        ecp: effective core potential; None takes the one that belongs to the basis.
+        max_memory: PySCF's memory limit (MB).
+    """
+
+    potential: Literal["dft", "gfn2"] = "dft"
+    charge: int | None = None
+    multiplicity: int | None = None
+    xc: str = "b3lyp"
+    basis: str = "def2-svp"
+    spin_treatment: SpinTreatment = "auto"
+    grid: int = 3
+    conv_tol: float = 1e-10
+    conv_tol_grad: float = 1e-6
+    forces: bool = False
+    precision: Literal["float64", "float32"] = "float64"
+    overlap: bool = False
+    cartesian: bool = False
+    ecp: str | None = None
+    max_memory: float | None = None
