@@ -31,7 +31,8 @@ class Config:
         input: structure file (.xyz, .extxyz, .sdf).
         settings: level of theory, accuracy, checks.
         json: write the report here; for a trajectory, one JSON line per frame.
-        plot: write a picture of the convergence and the orbital energies here (.png, .pdf, .svg).
+        plot: write a picture of the convergence and the orbital energies here (.png, .pdf, .svg); with
+            --compare, PySCF's own convergence from each of its guesses is computed and drawn as well.
         out: write the structure with energy and forces here (.extxyz).
         save_density: write the converged density here (.npz), for --guess-file.
         compare: run plain PySCF as well and show both.
@@ -118,8 +119,8 @@ def _run_trajectory(config: Config, frames: list[Atoms]) -> int:
     reports = solve_trajectory(
         frames,
         config.settings,
-        out=check_writable(out),
-        json_lines=check_writable(lines),
+        out=out,
+        json_lines=lines,
         workers=config.workers,
         resume=config.resume,
     )
@@ -176,15 +177,23 @@ def _deliver(config: Config, atoms: Atoms, solved: Solved, extra: dict[str, Any]
         return 3
     if config.out is not None:
         from genmol.core.structure import write_extxyz
-        from genmol.scf.present import labelled
+        from genmol.scf.trajectory import labelled_frame
 
-        write_extxyz(config.out, [labelled(atoms, report)])
+        write_extxyz(config.out, [labelled_frame(atoms, result | {"frame": 0})])
     if config.save_density is not None:
         from genmol.qc.guess import save_density
 
         save_density(config.save_density, mf)
     if config.plot is not None:
-        from genmol.plots.scf import save_convergence
-
-        save_convergence(config.plot, result)
+        _plot(config.plot, mf, result, every_guess=config.compare)
     return report.certificate.exit_code
+
+
+def _plot(path: Path, mf: Any, result: dict[str, Any], *, every_guess: bool) -> None:
+    from genmol.plots.scf import save_convergence
+    from genmol.scf.picture import baseline_histories, orbital_levels
+
+    result = result | {"orbitals": orbital_levels(mf)}
+    if every_guess:
+        result["baselines"] = baseline_histories(mf)
+    save_convergence(path, result)

@@ -71,16 +71,25 @@ def save_convergence(path: str | os.PathLike[str], result: Mapping[str, Any]) ->
 
 
 def own_histories(result: Mapping[str, Any]) -> dict[str, History]:
-    """Exact builds and ``|g|`` of every attempt; the builds count on from one to the next."""
+    """Exact builds and ``|g|`` of every attempt; the builds count on from one to the next.
+
+    The two-level solver measures ``|g|`` at every build. PySCF's iterations measure none at their first
+    build, and their record does not tell at which builds Newton did: only its end is shown.
+    """
     histories: dict[str, History] = {}
     before = 0
     for attempt in result["attempts"]:
-        norms, last = attempt["gradient_norms"], attempt["exact_builds"]
-        first = last - len(norms) + 1  # PySCF's own iterations measure no |g| at their first build
-        points = [(before + first + i, norm) for i, norm in enumerate(norms)]
+        strategy, norms, builds = (
+            attempt[k] for k in ("strategy", "gradient_norms", "exact_builds")
+        )
+        if strategy == "newton":
+            points = [(before + builds, norm) for norm in norms[-1:]]
+        else:
+            first = 1 if len(norms) == builds else 2
+            points = [(before + first + i, norm) for i, norm in enumerate(norms)]
         if points:
-            histories[attempt["strategy"]] = points
-        before += last
+            histories[strategy] = points
+        before += builds
     return histories
 
 

@@ -6,6 +6,7 @@ a library call neither opens a window nor keeps a figure alive.
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from matplotlib.figure import Figure
 from genmol.core.errors import InputError
 from genmol.core.files import atomic_path
 
-__all__ = ["BLACK", "GREY", "MARKERS", "PALETTE", "save", "styled"]
+__all__ = ["BLACK", "GREY", "MARKERS", "PALETTE", "png", "save", "styled"]
 
 PALETTE: Final = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
 """Okabe and Ito (2008), without yellow, which fades on white."""
@@ -73,3 +74,10 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> None:
                 remedy="choose one of these formats",
             )
         figure.savefig(temporary, dpi=_DPI)
+
+
+def png(figure: Figure) -> bytes:
+    """The figure as a PNG image, for notebooks and reports."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, dpi=_DPI, format="png")
+    return buffer.getvalue()

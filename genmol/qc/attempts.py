@@ -21,6 +21,7 @@ import numpy as np
 
 from genmol.qc.cheap import CheapLevel
 from genmol.qc.exact import ExactLevel, count_builds
+from genmol.qc.guess import guess as unlearned
 from genmol.qc.inner import History
 from genmol.qc.problem import Orbitals, Problem
 from genmol.qc.two_level import Outcome, Tactics, Thresholds, cheap_orbitals, two_level
@@ -132,8 +133,7 @@ def ladder(
     for strategy, guess, tactics in _RUNGS:
         if outcome.converged:
             return _solution(problem, outcome), attempts
-        dm = problem.mf.get_init_guess(problem.mf.mol, guess)
-        outcome = run(strategy, dm, History(), tactics)
+        outcome = run(strategy, unlearned(problem.mf, guess), History(), tactics)
     if outcome.converged:
         return _solution(problem, outcome), attempts
     solution, attempt = kernel(
@@ -154,7 +154,7 @@ def _solution(problem: Problem, outcome: Outcome) -> Solution:
 
 def _best_density(problem: Problem, history: History) -> np.ndarray:
     if not history.pairs:
-        return problem.mf.get_init_guess(problem.mf.mol, "minao")
+        return unlearned(problem.mf, "minao")
     norms = [np.linalg.norm(problem.error(problem.fock(v), dm)) for dm, v in history.pairs]
     return history.pairs[int(np.argmin(norms))][0]
 

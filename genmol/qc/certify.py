@@ -101,7 +101,11 @@ def density_checks(
 
 def recheck(mf: Any, solution: Solution, thresholds: Thresholds) -> list[Check]:
     """Energy and gradient of the final density from a fresh object with PySCF's own code throughout."""
-    fresh = mf.copy().reset()
+    fresh = mf.copy()
+    for grid in ("grids", "nlcgrids"):  # a shallow copy shares them; the fresh object has its own
+        if hasattr(mf, grid):
+            setattr(fresh, grid, getattr(mf, grid).copy())
+    fresh.reset()
     dm = np.asarray(mf.make_rdm1())
     hcore = fresh.get_hcore()
     veff = fresh.get_veff(fresh.mol, dm)

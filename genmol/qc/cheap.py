@@ -21,6 +21,7 @@ from pyscf.solvent import _attach_solvent
 
 from genmol.qc.exact import count_builds
 from genmol.qc.fitting import Fitting
+from genmol.qc.grid import build_grid
 from genmol.qc.quadrature import Quadrature
 
 __all__ = ["CheapLevel"]
@@ -55,6 +56,7 @@ class CheapLevel:
             cheap.grids.level = _COARSE
             cheap._numint = Quadrature(cutoff=_COARSE_CUTOFF, keep_orbitals=True)
             cheap.do_nlc = lambda: False
+            build_grid(cheap.grids)
             self._middle_grid = dft.gen_grid.Grids(mol)
             self._middle_grid.level = _MIDDLE
         functional = mf.xc if self.density_functional else "HF"

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from pyscf import dft
 
+from genmol.qc.grid import build_grid
 from genmol.qc.problem import Orbitals, Problem
 from genmol.qc.quadrature import Quadrature
 
@@ -76,6 +77,8 @@ def fast_quadrature(mf: Any) -> Iterator[None]:
     stock = mf._numint
     mf._numint = Quadrature()
     mf._numint.libxc, mf._numint.omega = stock.libxc, stock.omega
+    if mf.grids.coords is None and not mf.small_rho_cutoff:
+        build_grid(mf.grids)
     try:
         yield
     finally:

@@ -6,7 +6,7 @@ potential of that build, so that the Fock matrix of the solution is there.
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from pyscf import gto
@@ -30,9 +30,8 @@ class PotentialMemory:
         self._get_veff = mf.get_veff
         self._last: tuple[np.ndarray, Any] | None = None
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> None:
         self.mf.get_veff = self._remember
-        return self
 
     def __exit__(self, *exception: object) -> None:
         self.mf.__dict__.pop("get_veff", None)  # PySCF's own method is found in the class again
@@ -74,5 +73,5 @@ def electronic_arrays(
         "orbital_coefficients": np.asarray(mf.mo_coeff),
         "orbital_energies": np.asarray(mf.mo_energy),
         "occupations": np.asarray(mf.mo_occ),
-        "shells": mf.mol._bas[:, [gto.ATOM_OF, gto.ANG_OF, gto.NCTR_OF]],  # noqa: SLF001
+        "shells": mf.mol._bas[:, [gto.ATOM_OF, gto.ANG_OF, gto.NCTR_OF]],
     }

@@ -15,7 +15,7 @@ name        density
 
 Every guess has the shape that the mean-field object takes and its number of electrons in each
 spin; :mod:`genmol.qc.natural` derives how both are reached. Orbitals *C* of another geometry keep
-their coefficients, turned with the molecule; those of another basis are projected,
+their coefficients, turned on each atom with its neighbourhood; those of another basis are projected,
 :math:`S^{-1}\langle\mu|\nu\rangle C`; and both are made orthonormal again.
 
 A guess joins by one entry, and by its name in :data:`GuessName`, where the command line reads it.
@@ -48,7 +48,7 @@ from genmol.core.errors import InputError
 from genmol.core.files import atomic_path, check_readable
 from genmol.core.units import BOHR_TO_ANGSTROM
 from genmol.qc.cheap import CheapLevel
-from genmol.qc.extrapolate import alignment, turned_orbitals
+from genmol.qc.extrapolate import local_rotations, turned_orbitals
 from genmol.qc.inner import History
 from genmol.qc.natural import (
     SpinOrbitals,
@@ -237,7 +237,7 @@ def _carried(mf: Any, old: gto.Mole, orbitals: tuple[SpinOrbitals, SpinOrbitals]
     overlap, matrix = mf.get_ovlp(), np.eye(old.nao)
     there, here = old.atom_coords(), mol.atom_coords()
     if not np.allclose(there, here, rtol=0, atol=1e-6):
-        matrix = turned_orbitals(old, alignment(there, here))
+        matrix = turned_orbitals(old, local_rotations(there, here))
         old = old.set_geom_(here, unit="Bohr", inplace=False)
     if not _same_basis(old, mol):
         matrix = addons.project_mo_nr2nr(old, matrix, mol)
@@ -259,7 +259,7 @@ def _same_basis(a: gto.Mole, b: gto.Mole) -> bool:
 
 def _shells(mol: gto.Mole) -> list[Any]:
     """Contractions of every atom, as plain lists."""
-    basis = mol._basis  # noqa: SLF001 -- parsed shells; no public name
+    basis = mol._basis  # parsed shells, which have no public name
     listed = [basis.get(mol.atom_symbol(i), []) for i in range(mol.natm)]
     return list(json.loads(json.dumps(listed, default=np.ndarray.tolist)))
 
@@ -298,7 +298,7 @@ def save_density(path: str | os.PathLike[str], mf: Any) -> None:
 
 
 def _read_npz(path: Path) -> tuple[gto.Mole, tuple[SpinOrbitals, SpinOrbitals]]:
-    with np.load(path, allow_pickle=False) as stored:
+    with path.open("rb") as handle, np.load(handle, allow_pickle=False) as stored:
         if int(stored["format"]) != _FORMAT:
             raise ValueError(f"format {int(stored['format'])}, this version reads {_FORMAT}")
         dm, cartesian = stored["dm"], bool(stored["cartesian"])

@@ -96,16 +96,21 @@ def relax(
 
 
 def _extrapolate(matrices: list[np.ndarray], errors: list[np.ndarray]) -> np.ndarray:
-    """Pulay's combination of the stored matrices."""
+    """Pulay's combination of the stored matrices.
+
+    With :math:`y_i = c_i |e_i| / |e|_{min}` the equations are scaled to order one, whatever the span
+    of the errors: a pseudo-inverse of the unscaled ones would drop the constraint beside it.
+    """
     e = np.array(errors)
-    n = len(e)
-    gram = e @ e.T
+    norms = np.linalg.norm(e, axis=1)
+    best = int(np.argmin(norms))
+    if norms[best] < 1e-14:
+        return matrices[best]
+    weight, unit, n = norms[best] / norms, e / norms[:, None], len(e)
     system = np.zeros((n + 1, n + 1))
-    system[:n, :n] = gram / max(gram.diagonal().min(), 1e-300)
-    system[n, :n] = system[:n, n] = 1.0
-    right = np.zeros(n + 1)
-    right[n] = 1.0
+    system[:n, :n] = unit @ unit.T
+    system[n, :n] = system[:n, n] = weight
     value, vector = np.linalg.eigh(system)
     keep = np.abs(value) > 1e-14 * np.abs(value).max()
-    coefficients = vector[:, keep] @ ((vector[:, keep].T @ right) / value[keep])
-    return np.einsum("i,i...->...", coefficients[:n], np.array(matrices))
+    y = vector[:n, keep] @ (vector[n, keep] / value[keep])
+    return np.einsum("i,i...->...", y * weight, np.array(matrices))

@@ -220,7 +220,7 @@ def read_label(path: PathLike) -> Label:
     """
     source = check_readable(path)
     try:
-        with np.load(source, allow_pickle=False) as file:
+        with source.open("rb") as handle, np.load(handle, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         stored = str(arrays.pop("sha256"))
     except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:

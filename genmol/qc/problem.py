@@ -45,6 +45,8 @@ class Problem:
         self.mf = mf
         self.hcore = mf.get_hcore()
         self.overlap = mf.get_ovlp()
+        # PySCF's own choice of directions to drop where the basis is nearly linearly dependent
+        self._eig_basis = mf.check_linear_dependency(self.overlap)
         self.open_shell = isinstance(mf, scf.rohf.ROHF)
         self.unrestricted = isinstance(mf, scf.uhf.UHF)
 
@@ -52,7 +54,7 @@ class Problem:
     def orthonormaliser(self) -> np.ndarray:
         """X with XᵀSX = 1, near-singular directions dropped, (nao, n)."""
         value, vector = np.linalg.eigh(self.overlap)
-        keep = value > 1e-8
+        keep = value > scf.hf.overlap_zero_eigenvalue_threshold
         return vector[:, keep] / np.sqrt(value[keep])
 
     def fock(self, potential: np.ndarray) -> np.ndarray:
@@ -71,10 +73,10 @@ class Problem:
         """Orbitals of ``matrix``; virtual levels of ``dm`` raised by ``level_shift`` (Hartree)."""
         if level_shift:
             matrix = self._shifted(matrix, dm, level_shift)
-        energy, coeff = self.mf.eig(matrix, self.overlap)
+        energy, coeff = self.mf.eig(matrix, self.overlap, x=self._eig_basis)
         return self.occupy(energy, coeff)
 
-    def occupy(self, energy: np.ndarray, coeff: np.ndarray) -> Orbitals:
+    def occupy(self, energy: Any, coeff: Any) -> Orbitals:
         """Fill the orbitals as the mean-field object does, lowest first unless it says otherwise."""
         occ = self.mf.get_occ(energy, coeff)
         return Orbitals(

@@ -25,7 +25,7 @@ def forces(mf: Any) -> np.ndarray:
 def summary(mf: Any) -> dict[str, Any]:
     """Dipole (Debye, frame of the input), Mulliken charges (e), frontier levels (eV), ⟨S²⟩."""
     dm = mf.make_rdm1()
-    dipole = np.asarray(mf.dip_moment(mf.mol, dm, unit="AU", verbose=0)) * E_BOHR_TO_DEBYE
+    dipole = np.asarray(mf.dip_moment(mf.mol, dm, "AU", verbose=0)) * E_BOHR_TO_DEBYE
     charges = np.asarray(mf.mulliken_pop(mf.mol, dm, verbose=0)[1])
     energy, occ = np.asarray(mf.mo_energy), np.asarray(mf.mo_occ)
     result: dict[str, Any] = {

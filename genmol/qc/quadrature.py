@@ -31,6 +31,7 @@ from pyscf.dft import gen_grid, numint
 from pyscf.gto.eval_gto import BLKSIZE
 
 from genmol.qc.density import occupied_factors
+from genmol.qc.grid import build_grid
 
 __all__ = ["Quadrature"]
 
@@ -136,7 +137,7 @@ class Quadrature(numint.NumInt):
 
     def _blocks(self, mol: Any, grids: Any, deriv: int) -> Iterator[_Block]:
         if grids.coords is None:
-            grids.build(with_non0tab=True)
+            build_grid(grids)
         if self._store is not None and self._store[0] is grids.coords and self._store[1] >= deriv:
             yield from self._store[2]
             return

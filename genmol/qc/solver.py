@@ -123,7 +123,7 @@ def _unsupported(mf: Any) -> str:
     """Why the two-level solver does not apply; empty if it does."""
     if not isinstance(mf, scf.hf.SCF) or mf.istype("GHF") or mf.istype("DHF") or mf.istype("KSCF"):
         return f"{type(mf).__name__} is neither restricted, unrestricted nor restricted open shell"
-    if mf.istype("SGX") or mf.istype("FractionalOccupancy") or mf.istype("SCFWithSmearing"):
+    if mf.istype("_SGXHF") or mf.istype("_SmearingSCF"):
         return f"{type(mf).__name__} changes integrals or occupations in its own way"
     return ""
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
+from genmol.core.errors import InputError
 from genmol.qc.options import SpinTreatment
 
 __all__ = ["LabelSettings"]
@@ -16,7 +17,7 @@ class LabelSettings:
 
     Attributes:
         potential: dft solves Kohn-Sham or Hartree-Fock equations; gfn2 is GFN2-xTB, energies and
-            forces only, for which the options from xc to max-memory mean nothing.
+            forces only, without the options from xc to max-memory.
         charge: total charge (e); None takes the structure's own, or 0.
         multiplicity: 2S+1; None takes the structure's own, or the lowest possible.
         xc: functional, with -d3bj or -d4 after it for dispersion; hf for Hartree-Fock.
@@ -48,3 +49,19 @@ class LabelSettings:
     cartesian: bool = False
     ecp: str | None = None
     max_memory: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.potential == "gfn2":
+            free = {"potential", "charge", "multiplicity"}
+            changed = [
+                "--" + field.name.replace("_", "-")
+                for field in fields(self)
+                if field.name not in free and getattr(self, field.name) != field.default
+            ]
+            if changed:
+                raise InputError(
+                    got=f"the options {', '.join(changed)} with --potential gfn2",
+                    wanted="no options of a density functional: GFN2-xTB has none, and always "
+                    "gives forces",
+                    remedy="leave them out, or use --potential dft",
+                )

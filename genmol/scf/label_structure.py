@@ -111,15 +111,14 @@ def _electronic(atoms: Atoms, settings: LabelSettings, record: dict[str, Any]) -
     options = _solve_settings(settings)
     mf = mean_field(atoms, options)
     mf.conv_tol_grad = settings.conv_tol_grad
-    with PotentialMemory(mf) as memory:
+    memory = PotentialMemory(mf)
+    with memory:
         report = solve(mf, options).report
         if report.certificate is None or report.certificate.verdict == "fail":
             raise UnlabelledError(report)
         potential, builds = memory.final()
-    arrays = electronic_arrays(
-        mf, potential, precision=settings.precision, overlap=settings.overlap
-    )
-    arrays |= {
+    arrays: dict[str, Any] = {
+        **electronic_arrays(mf, potential, precision=settings.precision, overlap=settings.overlap),
         "charge": mf.mol.charge,
         "multiplicity": mf.mol.spin + 1,
         "energy_hartree": report.energy_hartree,
@@ -129,7 +128,7 @@ def _electronic(atoms: Atoms, settings: LabelSettings, record: dict[str, Any]) -
     }
     if settings.forces:
         arrays["forces"] = np.array(report.properties["forces_ev_per_angstrom"])
-    basis = {"basis_functions": mf.mol._basis}  # noqa: SLF001
+    basis = {"basis_functions": mf.mol._basis}
     return make_label(atoms, arrays, record | basis | {"report": report.to_dict()})
 
 

@@ -159,11 +159,16 @@ class Labelling:
                 yield entry
         finally:
             labels = LabelSet(self.out)
-            if labels:
-                write_extxyz(self.out / "labels.extxyz", (label.atoms() for label in labels))
+            write_extxyz(self.out / "labels.extxyz", (label.atoms() for label in labels))
 
     def _structures(self) -> Iterator[_Item]:
         """Every structure of the inputs under its name, up to the limit."""
+        if not self.inputs or (self.limit is not None and self.limit < 1):
+            raise InputError(
+                got=f"{len(self.inputs)} input files and the limit {self.limit}",
+                wanted="at least one file and one structure",
+                remedy="name a structure file (.xyz, .extxyz, .sdf); --limit 1 takes the first",
+            )
         stems: dict[str, Path] = {}
         for path in self.inputs:
             if (other := stems.setdefault(path.stem, path)) != path or self.inputs.count(path) > 1:

@@ -1,4 +1,4 @@
-"""A report as text for a person, and as labels on a structure."""
+"""A report as text for a person."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from ase import Atoms
 
-from genmol.core.units import HARTREE_TO_EV
 from genmol.scf.report import Report
 
-__all__ = ["labelled", "text"]
+__all__ = ["text"]
 
 
 def text(report: Report, extra: Mapping[str, Any]) -> str:
@@ -71,20 +69,3 @@ def _comparison(pyscf: Mapping[str, Any]) -> list[str]:
         lines.append(f"difference        {difference:+.1e} Hartree")
     ratio = f"ratio {pyscf['cpu_ratio']:.2f}, median of {pyscf['repeats']}"
     return [*lines, f"processor time    {times} ({ratio})"]
-
-
-def labelled(atoms: Atoms, report: Report) -> Atoms:
-    """A copy of ``atoms`` with energy (eV), forces (eV/Å) if computed, and the level of theory."""
-    if report.energy_hartree is None:
-        raise ValueError("a report without an energy labels nothing")
-    copy = atoms.copy()
-    settings = report.settings
-    copy.info |= {
-        "REF_energy": report.energy_hartree * HARTREE_TO_EV,
-        "charge": settings["charge"],
-        "multiplicity": settings["multiplicity"],
-        "level_of_theory": f"{settings['functional']['code']}/{settings['basis']}",
-    }
-    if "forces_ev_per_angstrom" in report.properties:
-        copy.arrays["REF_forces"] = np.array(report.properties["forces_ev_per_angstrom"])
-    return copy
