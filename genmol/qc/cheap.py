@@ -12,11 +12,12 @@ cost of an exact build, so that the first exact build already meets |g| of 1e-3 
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
 from pyscf import dft, scf
-from pyscf.df.addons import predefined_auxbasis
+from pyscf.df.addons import make_auxbasis
 from pyscf.solvent import _attach_solvent
 
 from genmol.qc.exact import count_builds
@@ -60,9 +61,9 @@ class CheapLevel:
             self._middle_grid = dft.gen_grid.Grids(mol)
             self._middle_grid.level = _MIDDLE
         functional = mf.xc if self.density_functional else "HF"
-        auxbasis = (
-            predefined_auxbasis(mol, mol.basis, functional) if isinstance(mol.basis, str) else None
-        )
+        with warnings.catch_warnings():  # elements without a fitting set get an even-tempered one
+            warnings.filterwarnings("ignore", "Basis may be available", UserWarning)
+            auxbasis = make_auxbasis(mol, xc=functional)
         cheap = cheap.density_fit(with_df=Fitting(mol, auxbasis, budget_mb=budget_mb))
         self._mf = _with_solvent_of(mf, cheap) if getattr(mf, "with_solvent", None) else cheap
 

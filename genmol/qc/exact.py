@@ -89,6 +89,8 @@ def fast_quadrature(mf: Any) -> Iterator[None]:
 def count_builds(mf: Any) -> Iterator[list[int]]:
     """Count the Fock builds and Hessian products of ``mf`` while the block runs."""
     count = [0]
+    names = ("get_veff", "gen_response")
+    own = {name: vars(mf)[name] for name in names if name in vars(mf)}  # a user's, to be put back
     get_veff, gen_response = mf.get_veff, mf.gen_response
 
     def counted_veff(*args: Any, **kwargs: Any) -> Any:
@@ -109,3 +111,4 @@ def count_builds(mf: Any) -> Iterator[list[int]]:
         yield count
     finally:
         del mf.get_veff, mf.gen_response
+        vars(mf).update(own)

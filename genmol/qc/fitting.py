@@ -14,6 +14,7 @@ times faster. When the unpacked tensor would exceed ``budget_mb``, PySCF's own r
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, ClassVar
 
 import numpy as np
@@ -41,6 +42,12 @@ class Fitting(df.DF):
         super().__init__(mol, auxbasis)
         self.budget_mb = budget_mb
         self._unpacked: np.ndarray | None = None
+
+    def build(self) -> Fitting:
+        with warnings.catch_warnings():  # PySCF has no fitting set for an element and makes one
+            warnings.filterwarnings("ignore", "Basis may be available", UserWarning)
+            super().build()
+        return self
 
     def reset(self, mol: Any = None) -> Fitting:
         """Forget the tensor, and take another molecule if given."""

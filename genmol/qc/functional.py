@@ -15,12 +15,15 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from pyscf.dft import libxc, numint
-from pyscf.scf.dispersion import DISP_VERSIONS, parse_dft
+from pyscf import gto
+from pyscf.dft import libxc, numint, numint2c
+from pyscf.dft.rks import KohnShamDFT
+from pyscf.scf.dispersion import DISP_VERSIONS, get_dispersion, parse_dft
 
 from genmol.core.errors import InputError
+from genmol.qc.quadrature import Quadrature
 
-__all__ = ["HARTREE_FOCK", "Functional", "resolve"]
+__all__ = ["HARTREE_FOCK", "Functional", "functional_of", "redefined", "resolve"]
 
 _MEANING = {"b3lyp": "b3lypg", "lda": "lda,vwn"}
 _SUGGESTIONS = [
@@ -85,8 +88,12 @@ class Functional:
 HARTREE_FOCK = Functional("hf", "hf", "HF", (), 1.0, None, False, None)
 
 
-def resolve(name: str) -> Functional:
+def resolve(name: str, *, literal: bool = False) -> Functional:
     """The functional that ``name`` means.
+
+    Args:
+        name: functional, with a dispersion correction after it if wanted.
+        literal: it is a PySCF code already, and keeps PySCF's meaning.
 
     Raises:
         InputError: libxc or the dispersion libraries do not know it.
@@ -96,7 +103,7 @@ def resolve(name: str) -> Functional:
     base, dash, correction = name.strip().lower().partition("-d3")
     if not dash:
         base, dash, correction = name.strip().lower().partition("-d4")
-    code = _MEANING.get(base, base) + dash + correction
+    code = (base if literal else _MEANING.get(base, base)) + dash + correction
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # PySCF's note on wb97x-d4
@@ -108,12 +115,20 @@ def resolve(name: str) -> Functional:
         kind = libxc.xc_type(bare)
     except (KeyError, ValueError, NotImplementedError, IndexError) as error:
         raise _unknown(name) from error
+    if libxc.needs_laplacian(bare):
+        raise InputError(
+            got=f"the functional {name!r}, which depends on the Laplacian of the density",
+            wanted="a functional of density, gradient and kinetic energy density",
+            remedy="r2scan, tpss or m06-l, which PySCF can make self-consistent",
+        )
     if dispersion is not None and dispersion.split(":")[0] not in DISP_VERSIONS:
         raise InputError(
             got=f"the dispersion correction {dispersion!r} in {name!r}",
             wanted="one of " + ", ".join(DISP_VERSIONS),
             remedy="write it after the functional, for example b3lyp-d3bj or pbe0-d4",
         )
+    if dispersion is not None:
+        _check_dispersion(name, code)
     return Functional(
         name=name,
         code=code,
@@ -124,6 +139,50 @@ def resolve(name: str) -> Functional:
         nonlocal_correlation=bool(nlc is not False and libxc.is_nlc(bare)),
         dispersion=dispersion,
     )
+
+
+def functional_of(mf: Any) -> Functional:
+    """The functional of a PySCF mean-field object, also where no name says what it is."""
+    if not isinstance(mf, KohnShamDFT):
+        return HARTREE_FOCK
+    if not redefined(mf):
+        try:
+            return resolve(mf.xc, literal=True)
+        except InputError:
+            pass
+    omega, long_range, hybrid = mf._numint.rsh_and_hybrid_coeff(mf.xc)  # noqa: SLF001
+    return Functional(
+        name=f"{mf.xc} as defined by the mean-field object",
+        code=mf.xc,
+        kind=mf._numint._xc_type(mf.xc),  # noqa: SLF001
+        components=(),
+        exact_exchange=float(hybrid),
+        range_separation=(float(omega), float(long_range)) if omega else None,
+        nonlocal_correlation=bool(mf.do_nlc()),
+        dispersion=None,
+    )
+
+
+def redefined(mf: Any) -> bool:
+    """Whether the object evaluates something else than the functional called ``mf.xc``."""
+    rule = mf._numint  # noqa: SLF001
+    by_name = (numint.NumInt, numint2c.NumInt2C, Quadrature)
+    return type(rule) not in by_name or "eval_xc" in vars(rule)  # as define_xc_ leaves it
+
+
+def _check_dispersion(name: str, code: str) -> None:
+    """Ask the dispersion libraries for their parameters, on a hydrogen molecule."""
+    probe = gto.M(atom="H 0 0 0; H 0 0 0.74", basis="sto-3g", verbose=0).RKS(xc=code)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            get_dispersion(probe)
+    except RuntimeError as error:
+        raise InputError(
+            got=f"{name!r}, for which there is no dispersion correction ({error})",
+            wanted="a functional that D3 or D4 has parameters for",
+            remedy="leave the correction out, or take b3lyp-d3bj, pbe0-d4 or wb97m-v",
+        ) from error
 
 
 def _unknown(name: str) -> InputError:

@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 from pyscf import scf
+from pyscf.dft.rks import KohnShamDFT
 
 from genmol.qc.attempts import Attempt, Solution, kernel, ladder
 from genmol.qc.cheap import CheapLevel
 from genmol.qc.exact import fast_quadrature
+from genmol.qc.functional import redefined
 from genmol.qc.guard import check_guess
 from genmol.qc.guess import guess as unlearned
 from genmol.qc.inner import History
@@ -125,6 +127,8 @@ def _unsupported(mf: Any) -> str:
         return f"{type(mf).__name__} is neither restricted, unrestricted nor restricted open shell"
     if mf.istype("_SGXHF") or mf.istype("_SmearingSCF"):
         return f"{type(mf).__name__} changes integrals or occupations in its own way"
+    if isinstance(mf, KohnShamDFT) and redefined(mf):
+        return "its functional is code of its own, unknown to the cheap level"
     return ""
 
 

@@ -128,7 +128,7 @@ def _electronic(atoms: Atoms, settings: LabelSettings, record: dict[str, Any]) -
     }
     if settings.forces:
         arrays["forces"] = np.array(report.properties["forces_ev_per_angstrom"])
-    basis = {"basis_functions": mf.mol._basis}
+    basis = {"basis_functions": mf.mol._basis}  # noqa: SLF001
     return make_label(atoms, arrays, record | basis | {"report": report.to_dict()})
 
 

@@ -13,7 +13,7 @@ from genmol.core.certificate import Certificate, Check
 from genmol.core.environment import versions
 from genmol.qc import certify, solver
 from genmol.qc.attempts import Attempt
-from genmol.qc.functional import resolve
+from genmol.qc.functional import functional_of, resolve
 from genmol.qc.guess import guess
 from genmol.qc.molecule import build_mean_field, build_molecule, is_mean_field, is_molecule
 from genmol.qc.properties import forces, summary
@@ -154,7 +154,7 @@ def mean_field(problem: Any, settings: Settings) -> Any:
 def _record(settings: Settings, mf: Any) -> dict[str, Any]:
     """The settings as used: what a given mean-field object decided overrides what was asked for."""
     record = asdict(settings)
-    functional = resolve(getattr(mf, "xc", "hf"))
+    functional = functional_of(mf)
     mol = mf.mol
     record |= {
         "functional": functional.record(),

@@ -30,6 +30,13 @@ from genmol.qc.plain import plain_kernel
 from genmol.scf.settings import Settings
 from genmol.scf.solve import mean_field
 
+pytestmark = [
+    # PySCF's mean-field objects leave their temporary file to the garbage collector
+    pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning"),
+    # ... and its guesses 'atom' and 'huckel' call a helper that PySCF deprecates
+    pytest.mark.filterwarnings("ignore:remove_linear_dep_:DeprecationWarning"),
+]
+
 WANTED = {"pairs": 3, "single": 2, "trajectory": 2, "memory": 1}
 WATER = Pair("water", "pbe", "6-31g")
 

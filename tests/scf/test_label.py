@@ -209,7 +209,7 @@ def test_another_level_of_theory_is_refused(tmp_path: Path, waters: Path) -> Non
         Labelling([waters], other, out=out)
     with pytest.raises(InputError, match="--no-resume"):
         Labelling([waters], HF, out=out, resume=False)
-    with pytest.raises(InputError, match="no readable level.json"):
+    with pytest.raises(InputError, match="no readable level"):
         Labelling([waters], HF, out=waters.parent)
     assert {path: path.read_bytes() for path in out.iterdir()} == before
 
