@@ -166,27 +166,27 @@ def _scan(config: Config, atoms: Atoms, extra: dict[str, Any]) -> Solved:
 
 
 def _deliver(config: Config, atoms: Atoms, solved: Solved, extra: dict[str, Any]) -> int:
+    """Write what was asked for, then print: a reader that leaves early costs no file."""
     from genmol.scf.present import text
 
     mf, report = solved
     result = report.to_dict() | extra
     if config.json is not None:
         write_json(config.json, result)
+    if report.certificate is not None:
+        if config.out is not None:
+            from genmol.core.structure import write_extxyz
+            from genmol.scf.trajectory import labelled_frame
+
+            write_extxyz(config.out, [labelled_frame(atoms, result | {"frame": 0})])
+        if config.save_density is not None:
+            from genmol.qc.guess import save_density
+
+            save_density(config.save_density, mf)
+        if config.plot is not None:
+            _plot(config.plot, mf, result, every_guess=config.compare)
     print(text(report, extra))
-    if report.energy_hartree is None or report.certificate is None:
-        return 3
-    if config.out is not None:
-        from genmol.core.structure import write_extxyz
-        from genmol.scf.trajectory import labelled_frame
-
-        write_extxyz(config.out, [labelled_frame(atoms, result | {"frame": 0})])
-    if config.save_density is not None:
-        from genmol.qc.guess import save_density
-
-        save_density(config.save_density, mf)
-    if config.plot is not None:
-        _plot(config.plot, mf, result, every_guess=config.compare)
-    return report.certificate.exit_code
+    return 3 if report.certificate is None else report.certificate.exit_code
 
 
 def _plot(path: Path, mf: Any, result: dict[str, Any], *, every_guess: bool) -> None:

@@ -1,0 +1,1 @@
+"""The engine of job 1 and the only home of PySCF."""

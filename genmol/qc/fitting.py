@@ -44,6 +44,7 @@ class Fitting(df.DF):
         self._unpacked: np.ndarray | None = None
 
     def build(self) -> Fitting:
+        """Evaluate the tensor."""
         with warnings.catch_warnings():  # PySCF has no fitting set for an element and makes one
             warnings.filterwarnings("ignore", "Basis may be available", UserWarning)
             super().build()

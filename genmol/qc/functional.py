@@ -150,11 +150,11 @@ def functional_of(mf: Any) -> Functional:
             return resolve(mf.xc, literal=True)
         except InputError:
             pass
-    omega, long_range, hybrid = mf._numint.rsh_and_hybrid_coeff(mf.xc)  # noqa: SLF001
+    omega, long_range, hybrid = mf._numint.rsh_and_hybrid_coeff(mf.xc)
     return Functional(
         name=f"{mf.xc} as defined by the mean-field object",
         code=mf.xc,
-        kind=mf._numint._xc_type(mf.xc),  # noqa: SLF001
+        kind=mf._numint._xc_type(mf.xc),
         components=(),
         exact_exchange=float(hybrid),
         range_separation=(float(omega), float(long_range)) if omega else None,
@@ -165,7 +165,7 @@ def functional_of(mf: Any) -> Functional:
 
 def redefined(mf: Any) -> bool:
     """Whether the object evaluates something else than the functional called ``mf.xc``."""
-    rule = mf._numint  # noqa: SLF001
+    rule = mf._numint
     by_name = (numint.NumInt, numint2c.NumInt2C, Quadrature)
     return type(rule) not in by_name or "eval_xc" in vars(rule)  # as define_xc_ leaves it
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from genmol.core.errors import InputError
 from genmol.qc.options import SpinTreatment, StartName
 
 __all__ = ["Mode", "Settings"]
@@ -59,3 +60,21 @@ class Settings:
     ecp: str | None = None
     ghost_atoms: tuple[int, ...] = ()
     max_memory: float | None = None
+
+    def __post_init__(self) -> None:
+        limits = {
+            "grid": (0 <= self.grid <= 9, "a quadrature level from 0 to 9"),
+            "conv_tol": (0 < self.conv_tol <= 1e-3, "a positive threshold of at most 1e-3 Hartree"),
+            "max_exact_builds": (self.max_exact_builds >= 1, "at least 1"),
+            "max_memory": (
+                self.max_memory is None or self.max_memory > 0,
+                "a positive number of MB",
+            ),
+        }
+        for name, (sound, wanted) in limits.items():
+            if not sound:
+                raise InputError(
+                    got=f"{name} = {getattr(self, name)}",
+                    wanted=wanted,
+                    remedy=f"leave --{name.replace('_', '-')} out to take the default",
+                )
