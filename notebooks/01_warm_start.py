@@ -43,7 +43,7 @@ from genmol.plots.style import png
 from genmol.qc.baselines import watch
 from genmol.qc.extrapolate import GrassmannExtrapolator
 from genmol.scf import Settings
-from genmol.scf.solve import mean_field, solve
+from genmol.scf.certified import mean_field, solve
 
 
 def table(head: list[str], rows: list[tuple[object, ...]]) -> None:

@@ -17,9 +17,9 @@ from genmol.benchmark.peak import measure_peak
 from genmol.qc import baselines
 from genmol.qc.extrapolate import GrassmannExtrapolator
 from genmol.qc.plain import plain_kernel
+from genmol.scf.certified import mean_field, solve
 from genmol.scf.compare import compare
 from genmol.scf.settings import Mode, Settings
-from genmol.scf.solve import mean_field, solve
 
 if TYPE_CHECKING:
     from ase import Atoms

@@ -66,7 +66,7 @@ def _main(solver: str) -> None:
     job = json.load(sys.stdin)
     mf = fresh(loaded(job["mol"]), job["xc"])
     if solver == "two-level":
-        from genmol.scf.solve import solve
+        from genmol.scf.certified import solve
 
         energy = solve(mf).report.energy_hartree
     else:

@@ -16,7 +16,7 @@ from genmol.scf.settings import Settings
 if TYPE_CHECKING:
     from ase import Atoms
 
-    from genmol.scf.solve import Solved
+    from genmol.scf.certified import Solved
 
 __all__ = ["Config", "run"]
 
@@ -84,7 +84,7 @@ def run(config: Config) -> int:
 
         solved, extra["pyscf"] = compare(atoms, config.settings, repeat=config.repeat)
     else:
-        from genmol.scf.solve import solve
+        from genmol.scf.certified import solve
 
         solved = solve(atoms, config.settings)
     return _deliver(config, atoms, solved, extra)

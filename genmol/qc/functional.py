@@ -10,6 +10,7 @@ and dispersion correction that were used.
 from __future__ import annotations
 
 import difflib
+import re
 import warnings
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -23,7 +24,14 @@ from pyscf.scf.dispersion import DISP_VERSIONS, get_dispersion, parse_dft
 from genmol.core.errors import InputError
 from genmol.qc.quadrature import Quadrature
 
-__all__ = ["HARTREE_FOCK", "Functional", "functional_of", "redefined", "resolve"]
+__all__ = [
+    "HARTREE_FOCK",
+    "Functional",
+    "functional_of",
+    "is_grid_sensitive",
+    "redefined",
+    "resolve",
+]
 
 _MEANING = {"b3lyp": "b3lypg", "lda": "lda,vwn"}
 _SUGGESTIONS = [
@@ -160,6 +168,18 @@ def functional_of(mf: Any) -> Functional:
         range_separation=(float(omega), float(long_range)) if omega else None,
         nonlocal_correlation=bool(mf.do_nlc()),
         dispersion=None,
+    )
+
+
+def is_grid_sensitive(code: str) -> bool:
+    """Whether a component is of the Minnesota families, SCAN (not r2SCAN), MVS or SOGGA11.
+
+    They oscillate on coarse grids: Wheeler and Houk, J. Chem. Theory Comput. 6, 395 (2010); Furness et
+    al., J. Phys. Chem. Lett. 11, 8208 (2020).
+    """
+    names = (_libxc_name(identifier) for identifier, _ in libxc.parse_xc(parse_dft(code)[0])[1])
+    return any(
+        re.search(r"_(REV)?(M05|M06|M08|M11|MN12|MN15|SCAN|MVS|SOGGA11)", name) for name in names
     )
 
 

@@ -38,6 +38,7 @@ __all__ = ["Outcome", "Tactics", "Thresholds", "cheap_orbitals", "two_level"]
 
 _COARSE_TOLERANCE = 3e-2  # on the coarse grid, whose own error in |g| is about 1e-2
 _FIRST_TOLERANCE = 1e-3  # before the first exact build
+_POOR = 0.05  # a step that shrinks |g| by less calls for a better cheap level
 _LAST_TOLERANCE = 2e-5  # measured one DIIS step before the density that is used
 
 
@@ -146,6 +147,8 @@ def two_level(
             return Outcome(tuple(builds), False, f"|g| = {norm:.1e} after {len(builds)} builds")
         if len(builds) > 2 and norm > 0.5 * builds[-3].gradient_norm:
             return Outcome(tuple(builds), False, f"|g| stagnates at {norm:.1e}")
+        if len(builds) > 1 and norm > _POOR * builds[-2].gradient_norm and cheap.refine():
+            history.pairs = []  # potentials of the coarser grid
         offset = build.potential - cheap.potential(orbitals.dm)
         tolerance = max(_LAST_TOLERANCE * thresholds.gradient / 3.2e-5, 1e-2 * norm)
         inner = relax(

@@ -8,9 +8,9 @@ from typing import Any
 _HOME = {
     "Report": "genmol.scf.report",
     "Settings": "genmol.scf.settings",
-    "Solved": "genmol.scf.solve",
+    "Solved": "genmol.scf.certified",
     "guess": "genmol.qc.guess",
-    "solve": "genmol.scf.solve",
+    "solve": "genmol.scf.certified",
 }
 __all__ = ["Report", "Settings", "Solved", "guess", "solve"]
 

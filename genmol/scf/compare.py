@@ -15,8 +15,8 @@ from typing import Any
 
 from genmol.qc.attempts import Attempt
 from genmol.qc.plain import plain_kernel
+from genmol.scf.certified import Solved, mean_field, solve
 from genmol.scf.settings import Settings
-from genmol.scf.solve import Solved, mean_field, solve
 
 __all__ = ["compare"]
 

@@ -14,10 +14,10 @@ from genmol.qc.final_fock import PotentialMemory, electronic_arrays
 from genmol.qc.functional import resolve
 from genmol.qc.gfn2 import LEVEL, check_elements, gfn2
 from genmol.qc.label import Label, make_label
+from genmol.scf.certified import mean_field, solve
 from genmol.scf.label_settings import LabelSettings
 from genmol.scf.report import Report
 from genmol.scf.settings import Settings
-from genmol.scf.solve import mean_field, solve
 
 __all__ = ["UnlabelledError", "check_structure_at_level", "label_structure", "level_of_theory"]
 

@@ -10,8 +10,8 @@ from ase import Atoms
 
 from genmol.core.errors import DeliveryError
 from genmol.core.structure import charge_and_multiplicity
+from genmol.scf.certified import Solved, solve
 from genmol.scf.settings import Settings
-from genmol.scf.solve import Solved, solve
 
 __all__ = ["multiplicity_scan"]
 

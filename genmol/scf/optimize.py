@@ -21,8 +21,8 @@ from ase import Atoms
 from genmol.core.errors import DeliveryError
 from genmol.core.units import BOHR_TO_ANGSTROM, HARTREE_PER_BOHR_TO_EV_PER_ANGSTROM
 from genmol.qc.extrapolate import GrassmannExtrapolator
+from genmol.scf.certified import Solved, mean_field, solve
 from genmol.scf.settings import Settings
-from genmol.scf.solve import Solved, mean_field, solve
 
 __all__ = ["optimize"]
 

@@ -41,8 +41,8 @@ from genmol.core.parallel import parallel_map
 from genmol.core.structure import charge_and_multiplicity, write_extxyz
 from genmol.core.units import HARTREE_TO_EV
 from genmol.qc.extrapolate import GrassmannExtrapolator
+from genmol.scf.certified import mean_field, solve
 from genmol.scf.settings import Settings
-from genmol.scf.solve import mean_field, solve
 
 __all__ = ["CHUNK", "labelled_frame", "solve_trajectory"]
 

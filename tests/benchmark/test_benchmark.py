@@ -27,8 +27,8 @@ from genmol.benchmark.tables import markdown
 from genmol.core.errors import InputError
 from genmol.qc import baselines
 from genmol.qc.plain import plain_kernel
+from genmol.scf.certified import mean_field
 from genmol.scf.settings import Settings
-from genmol.scf.solve import mean_field
 
 pytestmark = [
     # PySCF's mean-field objects leave their temporary file to the garbage collector

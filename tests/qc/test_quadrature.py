@@ -61,11 +61,8 @@ def test_indefinite_matrices(kind, rng):
 
 def test_screening_over_blocks_far_apart():
     """Three molecules 12 Å apart: most blocks see one of them only."""
-    atom = "; ".join(
-        f"{s} 0 {y} {z + 12 * i}"
-        for i in range(3)
-        for s, y, z in (("O", 0, 0), ("H", 0.9, 0.3), ("H", -0.9, 0.3))
-    )
+    parts = (("O", 0, 0), ("H", 0.9, 0.3), ("H", -0.9, 0.3))
+    atom = [(s, (12.0 * i, y, z)) for i in range(3) for s, y, z in parts]
     mf = mean_field("R", atom, "pbe", grid=0)
     dm = orbital_density(mf)
     rule = Quadrature()
@@ -143,7 +140,7 @@ def test_no_electrons_of_one_spin():
     mf = mean_field("U", "H 0 0 0", "b3lyp", spin=1, grid=0)
     dm = orbital_density(mf)
     ours, theirs = evaluate(Quadrature(), mf, dm), evaluate(dft.numint.NumInt(), mf, dm)
-    assert_equal(ours, theirs)
+    assert_equal(ours, theirs, 1e-8)  # the limit at zero density is rounding in libxc
     assert ours[0][1] == 0.0
 
 
