@@ -16,7 +16,7 @@ import warnings
 from typing import Any
 
 import numpy as np
-from pyscf import dft, scf
+from pyscf import dft, lib, scf
 from pyscf.df.addons import make_auxbasis
 from pyscf.dft import libxc
 from pyscf.solvent import _attach_solvent
@@ -40,10 +40,10 @@ class CheapLevel:
     Args:
         mf: PySCF mean-field object (RHF, UHF, ROHF, RKS, UKS, ROKS), possibly with a solvent.
             It is read, never changed.
-        budget_mb: memory for the unpacked fitting tensor (MB).
+        budget_mb: memory for the fitting tensor (MB); by default a share of what PySCF itself would use.
     """
 
-    def __init__(self, mf: Any, *, budget_mb: float = 1000.0) -> None:
+    def __init__(self, mf: Any, *, budget_mb: float | None = None) -> None:
         self.builds = 0
         mol = mf.mol
         self.mol = mol
@@ -66,7 +66,8 @@ class CheapLevel:
         with warnings.catch_warnings():  # elements without a fitting set get an even-tempered one
             warnings.filterwarnings("ignore", "Basis may be available", UserWarning)
             auxbasis = make_auxbasis(mol, xc=functional)
-        cheap = cheap.density_fit(with_df=Fitting(mol, auxbasis, budget_mb=budget_mb))
+        budget = _budget_mb(mf) if budget_mb is None else budget_mb
+        cheap = cheap.density_fit(with_df=Fitting(mol, auxbasis, budget_mb=budget))
         self._mf = _with_solvent_of(mf, cheap) if getattr(mf, "with_solvent", None) else cheap
 
     def potential(self, dm: np.ndarray) -> np.ndarray:
@@ -119,6 +120,15 @@ def _grid_levels(xc: str) -> tuple[int, int]:
     if is_grid_sensitive(xc):
         return 1, 2
     return 0, 2 if libxc.xc_type(xc) == "MGGA" else 1
+
+
+def _budget_mb(mf: Any) -> float:
+    """A share of plain PySCF's peak: program, integrals if they are kept, orbitals on the grid."""
+    nao = mf.mol.nao
+    integrals = nao**4 * 1e-6
+    kept = integrals + lib.current_memory()[0] < 0.95 * mf.max_memory
+    grid = 67200 * 4 * nao * 8e-6 if isinstance(mf, dft.rks.KohnShamDFT) else 0.0
+    return 0.4 * (150.0 + (integrals if kept else 0.0) + grid)
 
 
 def _with_solvent_of(mf: Any, cheap: Any) -> Any:

@@ -9,7 +9,8 @@ With :math:`B^P_{\mu\nu}` the Cholesky-orthonormalised three-centre integrals an
     K_{\mu\nu} = \sum_{P i} s_i (B^P u_i)_{\mu} (B^P u_i)_{\nu} .
 
 PySCF keeps B packed (one triangle); unpacked, both steps of K are plain matrix products and four
-times faster. When the unpacked tensor would exceed ``budget_mb``, PySCF's own routine runs.
+times faster. A tensor that does not fit unpacked stays packed, in memory or on disk, and PySCF's own
+routine runs.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from genmol.qc.density import occupied_factors
 __all__ = ["Fitting"]
 
 _CHUNK = 64  # auxiliary functions per matrix product
+_LEAST_MB = 100.0  # for the buffers of integrals that go to disk
 
 
 class Fitting(df.DF):
@@ -33,7 +35,7 @@ class Fitting(df.DF):
     Args:
         mol: PySCF molecule.
         auxbasis: fitting basis, None for PySCF's exchange-fitting set of the orbital basis.
-        budget_mb: memory for the unpacked tensor (MB).
+        budget_mb: memory that the tensor may take (MB).
     """
 
     _keys: ClassVar[set[str]] = {"budget_mb", "_unpacked"}
@@ -44,7 +46,8 @@ class Fitting(df.DF):
         self._unpacked: np.ndarray | None = None
 
     def build(self) -> Fitting:
-        """Evaluate the tensor."""
+        """Evaluate the packed tensor; on disk if it exceeds the budget."""
+        self.max_memory = lib.current_memory()[0] + max(self.budget_mb / 0.9, _LEAST_MB)
         with warnings.catch_warnings():  # PySCF has no fitting set for an element and makes one
             warnings.filterwarnings("ignore", "Basis may be available", UserWarning)
             super().build()
@@ -63,14 +66,14 @@ class Fitting(df.DF):
         with_k: bool = True,
         direct_scf_tol: float = 1e-13,
         omega: float | None = None,
-    ) -> tuple[np.ndarray | None, np.ndarray | None]:
+    ) -> tuple[Any, Any]:
         """J and K in the shape of ``dm``; ``omega`` attenuates the interaction (PySCF's signs)."""
         if omega is not None:
             with self.range_coulomb(omega) as attenuated:
                 return attenuated.get_jk(dm, hermi, with_j, with_k, direct_scf_tol)
-        if self._cderi is None:
+        if self._cderi is None and self._unpacked is None:
             self.build()  # PySCF would evaluate the integrals anew for every Coulomb matrix
-        b = self._unpack() if with_k else None
+        b = self._unpack() if with_k else self._unpacked
         if b is None:
             return super().get_jk(dm, hermi, with_j, with_k, direct_scf_tol)
         naux, nao, _ = b.shape
@@ -79,6 +82,8 @@ class Fitting(df.DF):
         if with_j:
             flat = b.reshape(naux, -1)
             vj = ((dms.reshape(len(dms), -1) @ flat.T) @ flat).reshape(np.shape(dm))
+        if not with_k:
+            return vj, None
         factors = occupied_factors(dm)
         if factors is None:
             vk = [_exchange(b, *_signed_factors(d)) for d in dms]
@@ -87,13 +92,18 @@ class Fitting(df.DF):
         return vj, np.stack(vk).reshape(np.shape(dm))
 
     def _unpack(self) -> np.ndarray | None:
-        """The unpacked tensor (naux, nao, nao), held from the first call on; None without room."""
-        if self._unpacked is None and self._size_mb() <= self.budget_mb:
-            self._unpacked = lib.unpack_tril(np.vstack([*self.loop()]))
-        return self._unpacked
-
-    def _size_mb(self) -> float:
-        return self.get_naoaux() * self.mol.nao**2 * 8e-6
+        """The tensor (naux, nao, nao) in place of the packed one; None without room for it."""
+        if self._unpacked is not None:
+            return self._unpacked
+        shape = (self.get_naoaux(), self.mol.nao, self.mol.nao)
+        if np.prod(shape) * 8e-6 > self.budget_mb:
+            return None
+        unpacked, p = np.empty(shape), 0
+        for block in self.loop(_CHUNK):
+            lib.unpack_tril(block, out=unpacked[p : p + len(block)])
+            p += len(block)
+        self._unpacked, self._cderi = unpacked, None
+        return unpacked
 
 
 def _signed_factors(dm: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

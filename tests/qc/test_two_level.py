@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from pyscf import dft, lib
+from pyscf import dft
 from scfcases import FLUORIDE, METHYLENE, NO2, WATER, converged, mean_field
 
 from genmol.qc.exact import fast_quadrature
@@ -20,7 +20,7 @@ TABLE = {
     "R-pbe": lambda: mean_field("R", FLUORIDE, "pbe"),
     "R-r2scan": lambda: mean_field("R", FLUORIDE, "r2scan"),
     "R-wb97x": lambda: mean_field("R", WATER, "wb97x"),
-    "R-wb97m-v": lambda: mean_field("R", H2, "wb97m-v"),
+    "R-wb97m-v": lambda: on_a_coarse_nonlocal_grid(mean_field("R", H2, "wb97m-v")),
     "R-b3lyp-d3bj": lambda: mean_field("R", WATER, "b3lyp-d3bj"),
     "R-hf-of-dft": lambda: mean_field("R", WATER, "hf"),
     "U-hf": lambda: mean_field("U", METHYLENE, spin=2),
@@ -34,7 +34,7 @@ TABLE = {
     "RO-b3lyp": lambda: mean_field("RO", NO2, "b3lypg", spin=1),
     "RO-r2scan": lambda: mean_field("RO", METHYLENE, "r2scan", spin=2),
     "anion": lambda: mean_field("R", "O 0 0 0; H 0 0 0.97", "b3lypg", basis="6-31+g", charge=-1),
-    "dication": lambda: mean_field("R", "Ne 0 0 0", "pbe", charge=4),
+    "dication": lambda: mean_field("R", "Mg 0 0 0", "pbe", charge=2),
     "ecp": lambda: mean_field("R", "Xe 0 0 0", "pbe", basis="def2-svp", ecp="def2-svp"),
     "ghost": lambda: mean_field("R", FLUORIDE + "; ghost-O 0 0 3", "pbe"),
     "cartesian": lambda: mean_field("R", WATER, "pbe", basis="6-31g*", cart=True),
@@ -65,9 +65,19 @@ TABLE = {
 }
 
 
+# One electron: PySCF diagonalises the core Hamiltonian instead. No beta electrons: their levels are
+# libxc's rounding at zero density.
+EMPTY_SPIN = ("hydrogen-hf", "one-electron", "no-beta", "no-beta-RO")
+
+
 def altered(mf, **attributes):
     for name, value in attributes.items():
         setattr(mf, name, value)
+    return mf
+
+
+def on_a_coarse_nonlocal_grid(mf):
+    mf.nlcgrids.level = 0
     return mf
 
 
@@ -89,11 +99,13 @@ def test_equals_pyscf(case):
     assert [a.strategy for a in report.attempts] == ["two-level"]
     assert 1 <= report.exact_fock_builds <= 3
     assert report.energy_hartree == mf.e_tot == pytest.approx(reference.e_tot, abs=1e-8)
+    assert report.certificate.verdict in ("pass", "warn")
+    if case in EMPTY_SPIN:
+        return
     for ours, theirs in zip(
         np.atleast_2d(mf.mo_energy), np.atleast_2d(reference.mo_energy), strict=True
     ):
         np.testing.assert_allclose(np.sort(ours), np.sort(theirs), rtol=0, atol=1e-5)
-    assert report.certificate.verdict in ("pass", "warn")
 
 
 @pytest.mark.parametrize("case", ["R-b3lyp", "U-r2scan-cation", "RO-b3lyp", "solvent", "fitted"])
@@ -300,15 +312,8 @@ def smeared(mf):
 
 
 def half_of_slater(xc_code, rho, spin=0, relativity=0, deriv=1, omega=None, verbose=None):
-    out = dft.libxc.eval_xc("lda,", rho, spin, relativity, deriv, omega=omega)
-    return tuple(
-        None
-        if x is None
-        else tuple(0.5 * y for y in x if y is not None)
-        if isinstance(x, tuple)
-        else 0.5 * x
-        for x in out
-    )
+    exc, vxc, _, _ = dft.libxc.eval_xc("lda,", rho, spin, relativity, deriv, omega=omega)
+    return 0.5 * exc, [None if v is None else 0.5 * v for v in vxc], None, None
 
 
 def test_a_given_density_is_used_and_a_bad_one_refused(rng):
@@ -338,9 +343,3 @@ def test_the_literal_functional_of_an_object_is_recorded():
     """PySCF's bare ``lda`` is exchange alone; our own name for it adds VWN."""
     report = solve(mean_field("R", FLUORIDE, "lda")).report
     assert report.settings["functional"]["components"] == (("LDA_X", 1.0),)
-
-
-def test_lib_view_is_not_needed():
-    """The tags of a density survive a copy of the object."""
-    mf, _ = solve(mean_field("R", FLUORIDE, "pbe"))
-    assert isinstance(mf.make_rdm1(), lib.NPArrayWithTag)
