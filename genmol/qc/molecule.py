@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -78,7 +79,17 @@ def build_molecule(
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # "basis-set-exchange may have it"
-            return mol.build(dump_input=False, parse_arg=False)
+            if basis:
+                return mol.build(dump_input=False, parse_arg=False)
+            raise KeyError(basis)
+    except RuntimeError as error:
+        if not ecp or "ECP" not in str(error):
+            raise
+        raise InputError(
+            got=f"the core potential {ecp!r}, which PySCF does not have",
+            wanted="an effective core potential for these elements",
+            remedy="leave --ecp out to take the one that belongs to the basis, or def2-svp",
+        ) from error
     except (BasisNotFoundError, KeyError) as error:
         raise InputError(
             got=f"the basis {basis!r}, which PySCF does not have for every one of "
@@ -162,7 +173,7 @@ def _dielectric(solvent: str) -> float:
         eps = _SOLVENTS.get(solvent.lower()) or float(solvent)
     except ValueError:
         eps = 0.0
-    if eps < 1.0:
+    if not 1.0 <= eps < math.inf:
         raise InputError(
             got=f"the solvent {solvent!r}",
             wanted="a dielectric constant of at least 1, or one of " + ", ".join(sorted(_SOLVENTS)),

@@ -76,49 +76,96 @@ def run(
     """
     gradient = mf.conv_tol_grad if mf.conv_tol_grad is not None else mf.conv_tol**0.5
     thresholds = Thresholds(energy=mf.conv_tol, gradient=gradient)
-    unsupported = _unsupported(mf)
     problem = Problem(mf)
-    if unsupported:
+    solution: Solution | None
+    if unsupported := _unsupported(mf):
         solution, attempt = kernel(problem, mf, "plain", density)
         on_attempt(attempt)
-        return Run(
-            problem, solution if attempt.converged else None, (attempt,), "plain", unsupported,
-            mf.init_guess, "PySCF's own guess", 0, thresholds,
-        )  # fmt: skip
+        origin = Origin(None, mf.init_guess if density is None else density_name, "PySCF's own")
+        return _finish(problem, solution, [attempt], "plain", unsupported, origin, 0, thresholds)
     cheap, history = CheapLevel(mf), History()
-    name: str = guess
-    reason = "chosen" if guess != "cheap" else "the default"
-    start: Any = None
     if density is not None and descend:
-        start, name, reason = cheap.descend(density), density_name, "downhill from a saddle point"
-    elif density is not None:
-        verdict = check_guess(problem, cheap, density, history=history)
-        start = verdict.orbitals
-        name = density_name if verdict.accepted else guess
-        reason = verdict.reason if verdict.accepted else f"{density_name} refused: {verdict.reason}"
-    if start is None:
-        start = unlearned(mf, "minao" if guess == "cheap" else guess)
+        start = cheap.descend(density)
+        origin = Origin(start, density_name, "downhill from a saddle point")
+    else:
+        origin = _origin(problem, cheap, history, guess, density, density_name)
     if plain:
-        orbitals = cheap_orbitals(problem, cheap, history, start, Tactics())
+        orbitals = cheap_orbitals(problem, cheap, history, origin.start, Tactics())
         dm0 = orbitals.dm if orbitals is not None else unlearned(mf, "minao")
         solution, attempt = kernel(problem, mf, "plain", dm0)
-        attempt = replace(attempt, cheap_builds=cheap.builds)
-        on_attempt(attempt)
-        found = solution if attempt.converged else None
-        attempts, solver, why = [attempt], "plain", "mode pyscf"
+        attempts = [replace(attempt, cheap_builds=cheap.builds)]
+        on_attempt(attempts[0])
+        solver, why = "plain", "mode pyscf"
     else:
         with fast_quadrature(mf):
-            found, attempts = ladder(
-                problem, cheap, history, start, thresholds=thresholds,
+            solution, attempts = ladder(
+                problem, cheap, history, origin.start, thresholds=thresholds,
                 max_exact_builds=max_exact_builds, single_build=single_build, on_attempt=on_attempt,
             )  # fmt: skip
-        solver = "plain" if found and attempts[-1].strategy == "newton" else "two-level"
-        why = (
-            "applies to this problem" if solver == "two-level" else "the two-level attempts failed"
-        )
+        solver, why = "two-level", "applies to this problem"
+        if attempts[-1].strategy == "newton":
+            solver, why = "plain", "the two-level attempts failed"
+    return _finish(problem, solution, attempts, solver, why, origin, cheap.builds, thresholds)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where the cheap level starts, what it is called, and why it starts there."""
+
+    start: Any
+    name: str
+    reason: str
+
+
+def _origin(
+    problem: Problem,
+    cheap: CheapLevel,
+    history: History,
+    guess: StartName,
+    density: np.ndarray | None,
+    density_name: str,
+) -> Origin:
+    """The given density if it passes the guard, else the unlearned guess."""
+    reason = "the default" if guess == "cheap" else "chosen"
+    if density is not None:
+        verdict = check_guess(problem, cheap, density, history=history)
+        if verdict.accepted:
+            return Origin(verdict.orbitals, density_name, verdict.reason)
+        reason = f"{density_name} refused: {verdict.reason}"
+        if verdict.orbitals is not None:
+            return Origin(verdict.orbitals, guess, reason)
+    return Origin(unlearned(problem.mf, "minao" if guess == "cheap" else guess), guess, reason)
+
+
+def _finish(
+    problem: Problem,
+    solution: Solution | None,
+    attempts: list[Attempt],
+    solver: str,
+    why: str,
+    origin: Origin,
+    cheap_builds: int,
+    thresholds: Thresholds,
+) -> Run:
+    """Put the solution into the mean-field object; an attempt that failed leaves none."""
+    mf = problem.mf
+    found = solution if attempts[-1].converged else None
     if found is not None:
-        _store(mf, found, converged=not single_build or thresholds.met_by(found.gradient_norm))
-    return Run(problem, found, tuple(attempts), solver, why, name, reason, cheap.builds, thresholds)
+        orbitals = found.orbitals
+        mf.mo_energy, mf.mo_coeff, mf.mo_occ = orbitals.energy, orbitals.coeff, orbitals.occ
+        mf.e_tot, mf.converged = found.energy, thresholds.met_by(found.gradient_norm)
+        mf.converged = mf.converged or solver == "plain"
+    return Run(
+        problem=problem,
+        solution=found,
+        attempts=tuple(attempts),
+        solver=solver,
+        solver_reason=why,
+        guess=origin.name,
+        guess_reason=origin.reason,
+        cheap_builds=cheap_builds,
+        thresholds=thresholds,
+    )
 
 
 def _unsupported(mf: Any) -> str:
@@ -130,12 +177,3 @@ def _unsupported(mf: Any) -> str:
     if isinstance(mf, KohnShamDFT) and redefined(mf):
         return "its functional is code of its own, unknown to the cheap level"
     return ""
-
-
-def _store(mf: Any, solution: Solution, *, converged: bool) -> None:
-    mf.mo_energy, mf.mo_coeff, mf.mo_occ = (
-        solution.orbitals.energy,
-        solution.orbitals.coeff,
-        solution.orbitals.occ,
-    )
-    mf.e_tot, mf.converged = solution.energy, converged
