@@ -146,8 +146,6 @@ LADDER = QUICK_LADDER + _some(
     "formate_anion pbe0/def2-svpd",
     "ethanol r2scan/def2-svp",
     "ethanol_cation b3lyp/def2-svp",
-    "benzene pbe/def2-svp",
-    "uracil b3lyp/def2-svp",
 )
 QUICK_MEMORY = _some("ethanol b3lyp/def2-svp", "benzene pbe/def2-svp")
 MEMORY = QUICK_MEMORY + _some("ethanol b3lyp/def2-tzvp", "alanine_dipeptide b3lyp/def2-svp")

@@ -42,7 +42,7 @@ class Config:
         multiplicity_scan: solve the likely spin states and keep the lowest.
         workers: processes for a trajectory.
         resume: continue an interrupted trajectory.
-        threads: threads per process.
+        threads: threads of a process; by default OMP_NUM_THREADS, or every core. Workers have one each.
     """
 
     input: Annotated[Path, tyro.conf.Positional]
@@ -58,15 +58,15 @@ class Config:
     multiplicity_scan: bool = False
     workers: int = 1
     resume: bool = False
-    threads: int = 1
+    threads: int | None = None
 
 
 def run(config: Config) -> int:
     """Run the command; returns the exit code."""
-    set_threads(config.threads)
-    for path in (config.json, config.plot, config.out, config.save_density):
-        if path is not None:
-            check_writable(path)
+    if config.threads is not None:
+        set_threads(config.threads)
+    _check_numbers(config)
+    _check_outputs(config)
     from genmol.chem.structures import read_any
 
     frames = read_any(config.input)
@@ -88,6 +88,31 @@ def run(config: Config) -> int:
 
         solved = solve(atoms, config.settings)
     return _deliver(config, atoms, solved, extra)
+
+
+def _check_numbers(config: Config) -> None:
+    for name in ("repeat", "max_steps", "workers"):
+        if getattr(config, name) < 1:
+            raise InputError(
+                got=f"--{name.replace('_', '-')} {getattr(config, name)}",
+                wanted="at least 1",
+                remedy="leave it out to take the default",
+            )
+
+
+def _check_outputs(config: Config) -> None:
+    """Every output can be written and is neither the input nor another output."""
+    taken = {config.input.resolve()}
+    for path in (config.json, config.plot, config.out, config.save_density):
+        if path is None:
+            continue
+        if check_writable(path).resolve() in taken:
+            raise InputError(
+                got=f"{path} as two of the files to read and write",
+                wanted="a file of its own for every output",
+                remedy="choose another name",
+            )
+        taken.add(path.resolve())
 
 
 def _refuse_together(config: Config) -> None:

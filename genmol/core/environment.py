@@ -25,6 +25,7 @@ CORE_PACKAGES = (
     "torchdiffeq",
     "pyscf",
     "pyscf-dispersion",
+    "threadpoolctl",
     "geometric",
     "rdkit",
     "posebusters",

@@ -148,6 +148,8 @@ class Stability:
 
 def stability(mf: Any, *, roots: int = 6) -> Stability:
     """Ask the lowest ``roots`` eigenvalues of the orbital Hessian (PySCF's Davidson solver)."""
+    if not _rotations(mf):
+        return Stability(True, True if mf.istype("RHF") else None, None, None)
     options = {"return_status": True, "nroots": roots, "verbose": 0}
     if mf.istype("UHF"):
         orbitals, stable = pyscf_stability.uhf_internal(mf, **options)
@@ -161,8 +163,17 @@ def stability(mf: Any, *, roots: int = 6) -> Stability:
     density = None
     if not external:
         unrestricted = unrestricted_copy(mf)
-        density = unrestricted.make_rdm1(broken, unrestricted.mo_occ)
+        # PySCF rotates one spin; the mode that breaks the symmetry turns the other one back
+        turn = mf.mo_coeff.T @ mf.get_ovlp() @ broken[0]
+        coeff = np.stack([mf.mo_coeff @ turn, mf.mo_coeff @ turn.T])
+        density = unrestricted.make_rdm1(coeff, unrestricted.mo_occ)
     return replace(internal, external=bool(external), external_density=density)
+
+
+def _rotations(mf: Any) -> int:
+    """Number of pairs of orbitals that differ in occupation."""
+    spins = np.atleast_2d(mf.mo_occ)
+    return sum(int(np.sum(n[:, None] > n[None, :])) for n in spins)
 
 
 def unrestricted_copy(mf: Any) -> Any:

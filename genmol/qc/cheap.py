@@ -20,6 +20,7 @@ from pyscf import dft, lib, scf
 from pyscf.df.addons import make_auxbasis
 from pyscf.dft import libxc
 from pyscf.solvent import _attach_solvent
+from scipy.linalg import expm, logm
 
 from genmol.qc.exact import count_builds
 from genmol.qc.fitting import Fitting
@@ -31,6 +32,7 @@ __all__ = ["CheapLevel"]
 
 _COARSE_CUTOFF, _MIDDLE_CUTOFF = 1e-7, 1e-9  # smallest orbital values kept on them
 _FINEST = 2  # level that the coarse grid may reach
+_LENGTHS = (1.0, 0.5, 0.25, 0.1)  # shares of a rotation by about one radian
 _CAVITY_ORDER = 11  # Lebedev order of the solvent cavity (PySCF's default is 29)
 
 
@@ -94,15 +96,23 @@ class CheapLevel:
             self._mf._numint, self._mf.grids, dm
         )
 
-    def descend(self, dm: Any) -> np.ndarray:
-        """The density of a cheap minimum, by PySCF's second-order solver from orbitals of ``dm``.
+    def descend(self, dm: Any, saddle: Any) -> np.ndarray:
+        """The density of a cheap minimum, by PySCF's second-order solver from beside a saddle point.
 
-        DIIS may return to the saddle point it starts beside; second-order steps go downhill.
+        DIIS may return to the saddle point it starts beside; second-order steps go downhill. The
+        rotation from the orbitals ``saddle`` to those of ``dm`` is a direction, not a length: the
+        lowest energy along it is taken.
         """
+        occ, steps = dm.mo_occ, []
+        for length in _LENGTHS:
+            coeff = _rotated(saddle, dm.mo_coeff, self.mol.intor_symmetric("int1e_ovlp"), length)
+            steps.append((self._mf.energy_tot(self._mf.make_rdm1(coeff, occ)), coeff))
+            self.builds += 1
+        _, coeff = min(steps, key=lambda step: step[0])
         newton = self._mf.newton()
         newton.verbose, newton.max_cycle, newton.conv_tol_grad = 0, 100, 1e-3
         with count_builds(newton) as count:
-            newton.kernel(dm.mo_coeff, dm.mo_occ)
+            newton.kernel(coeff, occ)
         self.builds += count[0]
         return newton.make_rdm1()
 
@@ -129,6 +139,15 @@ def _budget_mb(mf: Any) -> float:
     kept = integrals + lib.current_memory()[0] < 0.95 * mf.max_memory
     grid = 67200 * 4 * nao * 8e-6 if isinstance(mf, dft.rks.KohnShamDFT) else 0.0
     return 0.4 * (150.0 + (integrals if kept else 0.0) + grid)
+
+
+def _rotated(start: Any, end: Any, overlap: np.ndarray, length: float) -> np.ndarray:
+    """Orbitals a share ``length`` of the way along the rotation that takes ``start`` to ``end``."""
+    if np.ndim(start) == 3:
+        spins = zip(start, end, strict=True)
+        return np.stack([_rotated(a, b, overlap, length) for a, b in spins])
+    generator = np.real(logm(start.T @ overlap @ end))
+    return np.asarray(start @ expm(0.5 * length * (generator - generator.T)))
 
 
 def _with_solvent_of(mf: Any, cheap: Any) -> Any:

@@ -82,14 +82,6 @@ def build_molecule(
             if basis:
                 return mol.build(dump_input=False, parse_arg=False)
             raise KeyError(basis)
-    except RuntimeError as error:
-        if not ecp or "ECP" not in str(error):
-            raise
-        raise InputError(
-            got=f"the core potential {ecp!r}, which PySCF does not have",
-            wanted="an effective core potential for these elements",
-            remedy="leave --ecp out to take the one that belongs to the basis, or def2-svp",
-        ) from error
     except (BasisNotFoundError, KeyError) as error:
         raise InputError(
             got=f"the basis {basis!r}, which PySCF does not have for every one of "
@@ -97,6 +89,14 @@ def build_molecule(
             wanted="a basis set that covers these elements",
             remedy="def2-svp or def2-tzvp (H to Rn), 6-31g* (H to Zn), cc-pvtz; "
             "the list is in PySCF's manual under 'basis sets'",
+        ) from error
+    except RuntimeError as error:
+        if not ecp or "ECP" not in str(error):
+            raise
+        raise InputError(
+            got=f"the core potential {ecp!r}, which PySCF does not have",
+            wanted="an effective core potential for these elements",
+            remedy="leave --ecp out to take the one that belongs to the basis, or def2-svp",
         ) from error
 
 

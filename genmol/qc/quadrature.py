@@ -23,12 +23,16 @@ where those are known, and, for the small grids of a cheap level, orbital values
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
 from typing import Any, ClassVar
 
 import numpy as np
+from pyscf import lib
 from pyscf.dft import gen_grid, numint
 from pyscf.gto.eval_gto import BLKSIZE
+from threadpoolctl import ThreadpoolController
 
 from genmol.qc.density import occupied_factors
 from genmol.qc.grid import build_grid
@@ -37,7 +41,25 @@ __all__ = ["Quadrature"]
 
 _BLOCK = 18 * BLKSIZE  # 1008 points: the block of orbitals stays in the processor's cache
 _Density = tuple[np.ndarray, np.ndarray | None]  # density matrix of a spin, its occupied factor
-_Block = tuple[np.ndarray, np.ndarray, slice]  # (comp, n_orbitals, n_points), orbital index, points
+
+
+@dataclass
+class _Block:
+    """Neighbouring points, and the orbitals that are not negligible there.
+
+    Attributes:
+        points: their range in the grid.
+        mask: PySCF's screening of shells, one row per BLKSIZE points.
+        index: the orbitals.
+        deriv: order of derivatives, 0 or 1.
+        orbitals: values (1 or 4, n_orbitals, n_points), if they are kept.
+    """
+
+    points: slice
+    mask: np.ndarray
+    index: np.ndarray
+    deriv: int
+    orbitals: np.ndarray | None = None
 
 
 class Quadrature(numint.NumInt):
@@ -103,69 +125,98 @@ class Quadrature(numint.NumInt):
     def _integrate(
         self, mol: Any, grids: Any, xc_code: str, densities: list[_Density]
     ) -> tuple[np.ndarray, float, np.ndarray]:
-        """Sum the blocks; ``densities`` holds (dm, scaled occupied orbitals or None) per spin."""
+        """Sum the blocks; ``densities`` holds (dm, scaled occupied orbitals or None) per spin.
+
+        Blocks are independent: each thread of PySCF's number takes every n-th, with one thread for
+        its own matrix products, and the sums are added in a fixed order.
+        """
+        blocks = self._blocks(mol, grids, 0 if self._xc_type(xc_code) == "LDA" else 1)
+        workers = max(1, min(lib.num_threads(), len(blocks)))
+
+        def share(worker: int) -> tuple[np.ndarray, float, np.ndarray]:
+            return self._sum(mol, grids, xc_code, densities, blocks[worker::workers])
+
+        if workers == 1:
+            sums = [share(0)]
+        else:
+            with (
+                _blas().limit(limits=1, user_api="blas"),
+                ThreadPoolExecutor(workers, initializer=lib.num_threads, initargs=(1,)) as pool,
+            ):
+                sums = list(pool.map(share, range(workers)))
+        n_electrons = sum((part[0] for part in sums), np.zeros(len(densities)))
+        self.electrons = float(n_electrons.sum())
+        return n_electrons, sum(part[1] for part in sums), np.sum([p[2] for p in sums], axis=0)
+
+    def _sum(
+        self, mol: Any, grids: Any, xc_code: str, densities: list[_Density], blocks: list[_Block]
+    ) -> tuple[np.ndarray, float, np.ndarray]:
         xctype = self._xc_type(xc_code)
         n_spin, nao = len(densities), mol.nao
         n_electrons, energy = np.zeros(n_spin), 0.0
         half = np.zeros((n_spin, nao, nao))  # V without its transpose
         kinetic = np.zeros((n_spin, nao, nao)) if xctype == "MGGA" else None
-        for ao, index, points in self._blocks(mol, grids, 0 if xctype == "LDA" else 1):
-            weights = grids.weights[points]
-            rho = np.stack([_density(ao, index, d, xctype) for d in densities])
+        for block in blocks:
+            ao = self._orbitals(mol, grids, block)
+            weights = grids.weights[block.points]
+            rho = np.stack([_density(ao, block.index, d, xctype) for d in densities])
             exc, vxc = self.eval_xc_eff(
                 xc_code, rho[0] if n_spin == 1 else rho, deriv=1, xctype=xctype, spin=n_spin - 1
             )[:2]
             weighted_density = rho[:, 0] * weights
             n_electrons += weighted_density.sum(axis=1)
-            energy += weighted_density.sum(axis=0) @ exc
+            energy += float(weighted_density.sum(axis=0) @ exc)
             wv = (vxc if n_spin == 2 else vxc[None]) * weights
             wv[:, 0] *= 0.5
-            block = np.ix_(index, index)
+            part = np.ix_(block.index, block.index)
             for s in range(n_spin):
                 aow = ao[0] * wv[s, 0]
-                for k in range(1, min(len(ao), 4)):
+                for k in range(1, len(ao)):
                     aow += ao[k] * wv[s, k]
-                half[s][block] += ao[0] @ aow.T
+                half[s][part] += ao[0] @ aow.T
                 if kinetic is not None:
                     half_v_tau = 0.5 * wv[s, 4]
-                    kinetic[s][block] += sum(ao[k] @ (ao[k] * half_v_tau).T for k in (1, 2, 3))
-        self.electrons = float(n_electrons.sum())
+                    kinetic[s][part] += sum(ao[k] @ (ao[k] * half_v_tau).T for k in (1, 2, 3))
         potential = half + half.transpose(0, 2, 1)
-        if kinetic is not None:
-            potential += kinetic
-        return n_electrons, energy, potential
+        return n_electrons, energy, potential if kinetic is None else potential + kinetic
 
-    def _blocks(self, mol: Any, grids: Any, deriv: int) -> Iterator[_Block]:
+    def _blocks(self, mol: Any, grids: Any, deriv: int) -> list[_Block]:
+        """Blocks of the grid with the orbitals that reach them, remembered for the latest grid."""
         if grids.coords is None:
             build_grid(grids)
-        if self._store is not None and self._store[0] is grids.coords and self._store[1] >= deriv:
-            yield from self._store[2]
-            return
-        kept: list[_Block] = []
-        for block in self._evaluate_blocks(mol, grids, deriv):
-            if self.keep_orbitals:
-                kept.append(block)
-            yield block
-        if self.keep_orbitals:
-            self._store = (grids.coords, deriv, kept)
+        if self._store is None or self._store[0] is not grids.coords or self._store[1] != deriv:
+            mask = gen_grid.make_mask(mol, grids.coords, cutoff=self.orbital_cutoff)
+            shell_of_orbital = np.repeat(np.arange(mol.nbas), np.diff(mol.ao_loc_nr()))
+            blocks = []
+            for p in range(0, len(grids.weights), _BLOCK):
+                rows = mask[p // BLKSIZE : (p + _BLOCK) // BLKSIZE]
+                index = np.flatnonzero(rows.any(axis=0)[shell_of_orbital])
+                blocks.append(_Block(slice(p, p + _BLOCK), rows, index, deriv))
+            self._store = (grids.coords, deriv, blocks)
+        return self._store[2]
 
-    def _evaluate_blocks(self, mol: Any, grids: Any, deriv: int) -> Iterator[_Block]:
-        mask = gen_grid.make_mask(mol, grids.coords, cutoff=self.orbital_cutoff)
-        shell_of_orbital = np.repeat(np.arange(mol.nbas), np.diff(mol.ao_loc_nr()))
-        per_block = _BLOCK // BLKSIZE
-        for b, p0 in enumerate(range(0, len(grids.weights), _BLOCK)):
-            points = slice(p0, p0 + _BLOCK)
-            rows = mask[b * per_block : (b + 1) * per_block]
-            index = np.flatnonzero(rows.any(axis=0)[shell_of_orbital])
-            ao = self.eval_ao(
-                mol, grids.coords[points], deriv=deriv, non0tab=rows, cutoff=self.orbital_cutoff
-            )
-            ao = (ao if deriv else ao[None]).transpose(0, 2, 1)
-            yield (
-                (ao if len(index) == mol.nao and not self.keep_orbitals else ao[:, index]),
-                index,
-                points,
-            )
+    def _orbitals(self, mol: Any, grids: Any, block: _Block) -> np.ndarray:
+        """Values and derivatives of the block's orbitals, (1 or 4, n_orbitals, n_points)."""
+        if block.orbitals is not None:
+            return block.orbitals
+        ao = self.eval_ao(
+            mol,
+            grids.coords[block.points],
+            deriv=block.deriv,
+            non0tab=block.mask,
+            cutoff=self.orbital_cutoff,
+        )
+        ao = (ao if block.deriv else ao[None]).transpose(0, 2, 1)
+        if len(block.index) < mol.nao or self.keep_orbitals:
+            ao = ao[:, block.index]
+        if self.keep_orbitals:
+            block.orbitals = ao
+        return ao
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    return ThreadpoolController()
 
 
 def _density(ao: np.ndarray, index: np.ndarray, density: _Density, xctype: str) -> np.ndarray:

@@ -85,7 +85,7 @@ def run(
         return _finish(problem, solution, [attempt], "plain", unsupported, origin, 0, thresholds)
     cheap, history = CheapLevel(mf), History()
     if density is not None and descend:
-        start = cheap.descend(density)
+        start = cheap.descend(density, mf.mo_coeff)
         origin = Origin(start, density_name, "downhill from a saddle point")
     else:
         origin = _origin(problem, cheap, history, guess, density, density_name)
@@ -150,6 +150,7 @@ def _finish(
     """Put the solution into the mean-field object; an attempt that failed leaves none."""
     mf = problem.mf
     found = solution if attempts[-1].converged else None
+    mf.converged = False  # whatever an earlier run had left
     if found is not None:
         orbitals = found.orbitals
         mf.mo_energy, mf.mo_coeff, mf.mo_occ = orbitals.energy, orbitals.coeff, orbitals.occ

@@ -8,9 +8,11 @@ from dataclasses import asdict
 from typing import Any, NamedTuple
 
 import numpy as np
+from ase import Atoms
 
 from genmol.core.certificate import Certificate, Check
 from genmol.core.environment import versions
+from genmol.core.errors import InputError
 from genmol.qc import certify, solver
 from genmol.qc.attempts import Attempt
 from genmol.qc.functional import functional_of, resolve
@@ -131,6 +133,12 @@ def mean_field(problem: Any, settings: Settings) -> Any:
         return problem
     functional = resolve(settings.xc)
     if not is_molecule(problem):
+        if not isinstance(problem, Atoms):
+            raise InputError(
+                got=f"an object of type {type(problem).__name__}",
+                wanted="a structure (ase.Atoms), a PySCF molecule or a PySCF mean-field object",
+                remedy="read a file with genmol.core.structure.read_structures",
+            )
         problem = build_molecule(
             problem,
             basis=settings.basis,

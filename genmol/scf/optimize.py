@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
-from genmol.core.errors import DeliveryError
+from genmol.core.errors import DeliveryError, InputError
 from genmol.core.units import BOHR_TO_ANGSTROM, HARTREE_PER_BOHR_TO_EV_PER_ANGSTROM
 from genmol.qc.extrapolate import GrassmannExtrapolator
 from genmol.scf.certified import Solved, mean_field, solve
@@ -46,8 +46,15 @@ def optimize(
         The optimised structure, the solve at it, and one row (energy, builds, largest force) a step.
 
     Raises:
+        InputError: a single atom.
         DeliveryError: the SCF failed at a geometry, or the optimisation did not converge.
     """
+    if len(atoms) == 1:
+        raise InputError(
+            got="the optimisation of a single atom",
+            wanted="at least two atoms",
+            remedy="leave --optimize out",
+        )
     from geometric import engine, internal, molecule
     from geometric import optimize as driver
     from geometric.errors import GeomOptNotConvergedError

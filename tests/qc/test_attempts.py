@@ -31,7 +31,11 @@ def failing(n, monkeypatch):
 @pytest.mark.parametrize("failures", range(5))
 @pytest.mark.parametrize("kind", ["R", "U"])
 def test_each_rung_in_its_order(failures, kind, monkeypatch):
-    make = lambda: mean_field(kind, WATER if kind == "R" else METHYLENE, "pbe", spin=0 if kind == "R" else 2)  # noqa: E731, E501
+    def make():
+        return mean_field(
+            kind, WATER if kind == "R" else METHYLENE, "pbe", spin=0 if kind == "R" else 2
+        )
+
     calls = failing(failures, monkeypatch)
     seen = []
     result = run(make(), on_attempt=seen.append)
@@ -62,7 +66,9 @@ def test_the_records_add_up():
     assert attempt.energy_hartree == result.solution.energy
     assert attempt.spin_square == pytest.approx(2.0, abs=0.01)
     assert attempt.gap_hartree == pytest.approx(
-        min(e[n == 0].min() - e[n == 1].max() for e, n in zip(mf.mo_energy, mf.mo_occ, strict=True)),
+        min(
+            e[n == 0].min() - e[n == 1].max() for e, n in zip(mf.mo_energy, mf.mo_occ, strict=True)
+        ),
         abs=1e-4,
     )
     assert attempt.cheap_builds <= result.cheap_builds

@@ -61,7 +61,9 @@ def test_a_wrong_density_fails(solved):
     for factor in (1.001, math.nan):
         dm = np.asarray(orbitals.dm) * factor
         bad = replace(solved.solution, orbitals=replace(orbitals, dm=dm))
-        assert checks(replace(solved, solution=bad))["electron count error, analytic"].status == "fail"
+        assert (
+            checks(replace(solved, solution=bad))["electron count error, analytic"].status == "fail"
+        )
 
 
 def test_a_small_gap_warns(solved):
@@ -71,7 +73,9 @@ def test_a_small_gap_warns(solved):
 
 
 def test_a_single_build_is_judged_by_its_error(solved):
-    rough = replace(solved, solution=replace(solved.solution, gradient_norm=1e-3, energy_error=5e-7))
+    rough = replace(
+        solved, solution=replace(solved.solution, gradient_norm=1e-3, energy_error=5e-7)
+    )
     assert all(c.status == "pass" for c in checks(rough, single_build=True).values())
     assert any(c.status == "fail" for c in checks(rough).values())
     useless = replace(solved, solution=replace(solved.solution, gradient_norm=0.2))

@@ -15,7 +15,12 @@ H = 0.01  # Å
 CASES = [
     (Settings(xc="hf", basis="6-31g", conv_tol=1e-11), 5e-5),
     (Settings(xc="hf", basis="6-31g", multiplicity=3, conv_tol=1e-11), 5e-5),
-    (Settings(xc="hf", basis="6-31g", charge=1, spin_treatment="restricted-open", conv_tol=1e-11), 5e-5),
+    (
+        Settings(
+            xc="hf", basis="6-31g", charge=1, spin_treatment="restricted-open", conv_tol=1e-11
+        ),
+        5e-5,
+    ),
     (Settings(xc="b3lyp", basis="6-31g", grid=4, conv_tol=1e-10), 2e-3),
     (Settings(xc="pbe", basis="6-31g", charge=1, grid=4, conv_tol=1e-10), 2e-3),
 ]
@@ -59,5 +64,7 @@ def test_no_virtual_orbitals():
 def test_a_generalised_determinant():
     mf = converged(mean_field("R", WATER).to_ghf())
     np.testing.assert_allclose(
-        summary(mf)["dipole_debye"], summary(converged(mean_field("R", WATER)))["dipole_debye"], atol=1e-4
+        summary(mf)["dipole_debye"],
+        summary(converged(mean_field("R", WATER)))["dipole_debye"],
+        atol=1e-4,
     )

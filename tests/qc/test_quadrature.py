@@ -68,7 +68,7 @@ def test_screening_over_blocks_far_apart():
     rule = Quadrature()
     theirs = evaluate(dft.numint.NumInt(), mf, dm)
     assert_equal(evaluate(rule, mf, dm), theirs)
-    sizes = [len(index) for _, index, _ in rule._blocks(mf.mol, mf.grids, 1)]
+    sizes = [len(block.index) for block in rule._blocks(mf.mol, mf.grids, 1)]
     assert np.mean(sizes) < 0.7 * mf.mol.nao
 
 
@@ -112,9 +112,21 @@ def test_kept_orbitals_belong_to_their_grid_and_derivative():
 def test_a_partial_sweep_is_not_taken_for_the_whole():
     mf = mean_field("R", WATER, "pbe", grid=0)
     kept = Quadrature(keep_orbitals=True)
-    next(kept._blocks(mf.mol, mf.grids, 1))
+    kept._orbitals(mf.mol, mf.grids, kept._blocks(mf.mol, mf.grids, 1)[0])
     dm = orbital_density(mf)
     assert_equal(evaluate(kept, mf, dm), evaluate(dft.numint.NumInt(), mf, dm))
+
+
+def test_threads_share_the_blocks_and_change_nothing():
+    mf = mean_field("U", "O 0 0 0; H 0 0.7 -0.4; H 0 -0.8 -0.5", "m06l", grid=1)
+    dm = orbital_density(mf)
+    with lib.with_omp_threads(1):
+        alone = evaluate(Quadrature(), mf, dm)
+    with lib.with_omp_threads(3):
+        shared = Quadrature(keep_orbitals=True)
+        for _ in range(2):  # the second time from the kept orbitals
+            assert_equal(evaluate(shared, mf, dm), alone, 1e-13)
+        assert lib.num_threads() == 3
 
 
 def test_other_requests_are_pyscfs():

@@ -129,7 +129,7 @@ def test_the_objects_own_thresholds_hold():
 
 @pytest.mark.parametrize("tolerance", [1e-11, 1e-13])
 def test_very_tight_thresholds(tolerance):
-    mf, report = solve(altered(mean_field("R", WATER, "pbe"), conv_tol=tolerance))
+    _mf, report = solve(altered(mean_field("R", WATER, "pbe"), conv_tol=tolerance))
     assert report.converged
     assert report.orbital_gradient_norm < tolerance**0.5
     assert len(report.attempts) == 1
@@ -278,7 +278,7 @@ def test_a_single_build_that_meets_the_thresholds_is_converged():
 
 
 def test_plain_mode_is_pyscf_from_our_guess():
-    mf, report = solve(mean_field("R", WATER, "pbe"), Settings(mode="pyscf"))
+    _mf, report = solve(mean_field("R", WATER, "pbe"), Settings(mode="pyscf"))
     assert report.solver == "plain"
     assert report.cheap_fock_builds > 0
     stock = mean_field("R", WATER, "pbe")
@@ -299,7 +299,7 @@ def test_plain_mode_is_pyscf_from_our_guess():
 )
 def test_what_the_cheap_level_cannot_imitate_goes_to_pyscf(make, reason):
     """A functional given as code must not be replaced by the one named in ``xc``."""
-    mf, report = solve(make())
+    _mf, report = solve(make())
     assert report.solver == "plain"
     assert reason in report.solver_reason
     assert report.energy_hartree == pytest.approx(converged(make()).e_tot, abs=1e-8)
