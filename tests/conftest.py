@@ -10,8 +10,10 @@ jaxtyping.install_import_hook(["genmol", "samplers"], "shapecheck.check").__ente
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 import torch  # noqa: E402
+from pyscf.scf import hf  # noqa: E402
 
 torch.set_default_dtype(torch.float64)
+hf.MUTE_CHKFILE = True  # PySCF's objects open a temporary checkpoint each and never close it
 
 
 @pytest.fixture

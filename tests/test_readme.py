@@ -75,3 +75,16 @@ def test_the_two_commands_are_there():
 def test_the_check_can_fail(command):
     with pytest.raises((AssertionError, SystemExit)):
         check_command(command)
+
+
+def test_the_measured_tables_are_those_of_the_benchmark_file():
+    """What `genmol benchmark scf --table docs/benchmark_scf.json` prints, without the details."""
+    from genmol.benchmark.store import load
+    from genmol.benchmark.tables import markdown
+
+    data = load(ROOT / "docs" / "benchmark_scf.json", benchmark="scf")
+    text = (ROOT / "README.md").read_text("utf-8")
+    shown = text.partition("<!-- benchmark -->\n")[2].partition("<!-- /benchmark -->")[0]
+    assert shown == markdown(data, details=False)
+    page = (ROOT / "docs" / "benchmark_scf.md").read_text("utf-8")
+    assert page.endswith(markdown(data))

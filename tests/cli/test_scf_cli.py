@@ -35,6 +35,7 @@ def clean_process(*arguments, cwd):
     return subprocess.run(
         [sys.executable, "-m", "genmol.cli.main", *arguments],
         capture_output=True,
+        check=False,
         text=True,
         timeout=120,
         cwd=cwd,
@@ -65,7 +66,12 @@ def test_help_and_a_bad_file_do_without_pyscf(tmp_path):
             "sys.stderr.write(f'{code} {sorted({m.split(chr(46))[0] for m in sys.modules})}')"
         )
         result = subprocess.run(
-            [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, cwd=tmp_path
+            [sys.executable, "-c", script],
+            capture_output=True,
+            check=False,
+            text=True,
+            timeout=60,
+            cwd=tmp_path,
         )
         last = result.stderr.splitlines()[-1]
         assert last.startswith(f"{code} ")
@@ -75,8 +81,8 @@ def test_help_and_a_bad_file_do_without_pyscf(tmp_path):
 
 def test_compare_forces_and_files(water, tmp_path, capsys):
     code = main(
-        ["scf", water, *SMALL, "--compare", "--repeat", "1", "--forces", "--recheck", "--json", "a/out.json",
-         "--out", "out.extxyz", "--save-density", "density.npz"]
+        ["scf", water, *SMALL, "--compare", "--repeat", "1", "--forces", "--recheck",
+         "--json", "a/out.json", "--out", "out.extxyz", "--save-density", "density.npz"]
     )  # fmt: skip
     assert code == 0
     record = json.loads(Path("a/out.json").read_text())
