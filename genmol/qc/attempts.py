@@ -29,9 +29,9 @@ from genmol.qc.two_level import Outcome, Tactics, Thresholds, cheap_orbitals, tw
 __all__ = ["Attempt", "Solution", "kernel", "ladder"]
 
 _RUNGS = (
-    ("guess reset", "atom", Tactics(max_cheap_builds=80)),
-    ("damping", "minao", Tactics(damping=0.5, max_cheap_builds=150)),
-    ("level shift", "minao", Tactics(level_shift=0.4, max_cheap_builds=200)),
+    ("guess reset", "atom", Tactics()),
+    ("damping", "minao", Tactics(damping=0.5, max_cheap_builds=80)),
+    ("level shift", "minao", Tactics(level_shift=0.4, max_cheap_builds=100)),
 )
 
 
