@@ -16,6 +16,7 @@ from genmol.scf.settings import Settings
 if TYPE_CHECKING:
     from ase import Atoms
 
+    from genmol.qc.attempts import Attempt
     from genmol.scf.certified import Solved
 
 __all__ = ["Config", "run"]
@@ -82,11 +83,13 @@ def run(config: Config) -> int:
     elif config.compare:
         from genmol.scf.compare import compare
 
-        solved, extra["pyscf"] = compare(atoms, config.settings, repeat=config.repeat)
+        solved, extra["pyscf"] = compare(
+            atoms, config.settings, repeat=config.repeat, on_attempt=_announce
+        )
     else:
         from genmol.scf.certified import solve
 
-        solved = solve(atoms, config.settings)
+        solved = solve(atoms, config.settings, on_attempt=_announce)
     return _deliver(config, atoms, solved, extra)
 
 
@@ -113,6 +116,14 @@ def _check_outputs(config: Config) -> None:
                 remedy="choose another name",
             )
         taken.add(path.resolve())
+
+
+def _announce(attempt: Attempt) -> None:
+    """Say on stderr that an attempt failed; a success speaks for itself."""
+    if not attempt.converged:
+        from genmol.cli.console import console
+
+        console().print(f"{attempt.strategy}: {attempt.reason}")
 
 
 def _refuse_together(config: Config) -> None:
