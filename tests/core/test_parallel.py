@@ -162,7 +162,7 @@ def test_an_interrupt_ends_parent_and_workers(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
         textwrap.dedent("""
-        import os, sys, time
+        import os, signal, sys, time
         from genmol.core.parallel import parallel_map
 
         def work(index):
@@ -171,6 +171,8 @@ def test_an_interrupt_ends_parent_and_workers(tmp_path):
             time.sleep(600)
 
         if __name__ == "__main__":
+            # a background job of a shell inherits Ctrl-C as ignored
+            signal.signal(signal.SIGINT, signal.default_int_handler)
             list(parallel_map(work, range(2), workers=2))
         """)
     )
