@@ -1,5 +1,5 @@
 # make setup   a virtual environment in .venv; does nothing when nothing changed
-# make demo    the main job on a real molecule; result and picture in demo/
+# make demo    the main job on a real molecule, on all cores; result and picture in demo/
 # make test    the tests (slow and gpu ones excluded)
 # make lint    ruff and mypy
 
@@ -41,7 +41,7 @@ $(BIN)/python:
 	exit 2
 
 demo: setup
-	$(BIN)/genmol scf examples/alanine_dipeptide.xyz --json demo/result.json --plot demo/convergence.png
+	env -u OMP_NUM_THREADS $(BIN)/genmol scf examples/alanine_dipeptide.xyz --json demo/result.json --plot demo/convergence.png
 
 test: setup
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not slow and not gpu"

@@ -210,6 +210,8 @@ def _serve(connection: Connection, function: Callable[[Any], Any]) -> None:
             outcome = Outcome(task.index, None, _portable(outcome.error))
         try:
             connection.send(outcome)
+        except BrokenPipeError:  # the parent is gone, and nobody waits for the rest
+            return
         except Exception as error:  # the value does not pickle; nothing has been sent yet
             connection.send(Outcome(task.index, None, _portable(error)))
 
