@@ -51,6 +51,12 @@ class LabelSettings:
     max_memory: float | None = None
 
     def __post_init__(self) -> None:
+        if not 0 < self.conv_tol_grad <= 1e-2:
+            raise InputError(
+                got=f"conv_tol_grad = {self.conv_tol_grad}",
+                wanted="a positive threshold of at most 1e-2 Hartree",
+                remedy="leave --conv-tol-grad out to take the default",
+            )
         if self.potential == "gfn2":
             free = {"potential", "charge", "multiplicity"}
             changed = [

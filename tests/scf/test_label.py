@@ -277,3 +277,9 @@ def test_a_failure_is_recorded_and_the_rest_kept(
     retried = Labelling([waters], HF, out=out, limit=3, retry_failed=True)
     assert [entry["status"] for entry in retried.run()] == ["done"]
     assert len(LabelSet(out)) == 3
+
+
+@pytest.mark.parametrize("threshold", [-1.0, 0.0, float("nan"), 1.0])
+def test_a_gradient_threshold_that_cannot_be_met_is_refused(threshold: float) -> None:
+    with pytest.raises(InputError, match="conv_tol_grad"):
+        LabelSettings(conv_tol_grad=threshold)
