@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from genmol.core.environment import CORE_PACKAGES, hardware, package_version, versions
+from genmol.core.errors import InputError
 from genmol.core.extras import EXTRAS
 from genmol.core.files import check_writable, write_json
+from genmol.core.weights import find_weights, read_card, shipped
 
 __all__ = ["Config", "examine", "run"]
 
@@ -20,9 +22,9 @@ IMPORT_NAMES: Final[Mapping[str, str]] = {"pyscf-dispersion": "pyscf.dispersion"
 
 @dataclass(frozen=True)
 class Config:
-    """Report versions, hardware, extras and what is missing.
+    """Report versions, hardware, extras, shipped weights and what is missing.
 
-    Exit code 0 when every core package imports, 3 when one is missing or broken.
+    Exit code 0 when every core package imports and every shipped model matches its card, 3 otherwise.
     """
 
     json: Path | None = None
@@ -37,7 +39,8 @@ def run(config: Config) -> int:
     print(_render(report))
     if config.json is not None:
         write_json(config.json, report)
-    return 3 if report["broken"] else 0
+    damaged = any(found["fault"] for found in report["weights"].values())
+    return 3 if report["broken"] or damaged else 0
 
 
 def examine() -> dict[str, Any]:
@@ -72,17 +75,30 @@ def _gpu() -> str | None:
     return torch.cuda.get_device_name() if torch.cuda.is_available() else None
 
 
-def _weights() -> dict[str, str]:
-    """Return file name -> SHA-256 of the weights shipped inside the package."""
-    import hashlib
+def _weights() -> dict[str, dict[str, Any]]:
+    """Return name -> what the card states, size and fault of the weights inside the package."""
+    return {name: _examine_weights(name) for name in shipped()}
 
-    import genmol
 
-    folder = Path(genmol.__file__).parent / "weights"
-    return {
-        file.name: hashlib.sha256(file.read_bytes()).hexdigest()
-        for file in sorted(folder.glob("*.safetensors"))
-    }
+def _examine_weights(name: str) -> dict[str, Any]:
+    path = find_weights(name)
+    found: dict[str, Any] = {"size_mb": path.stat().st_size / 1e6, "fault": None}
+    try:
+        card = read_card(name)
+    except InputError as error:
+        return found | {"fault": str(error)}
+    stated = {key: card[key] for key in ("class", "format_version", "licence", "sha256")}
+    return found | stated | {"level": _level(card["domain"].get("level"))}
+
+
+def _level(level: Any) -> str | None:
+    """Name a level of theory, given as text or as the labels of ``genmol label`` state it."""
+    if isinstance(level, Mapping):
+        functional = level.get("functional")
+        code = functional.get("code") if isinstance(functional, Mapping) else None
+        named = f"{code}/{level.get('basis')}" if code else level.get("potential")
+        return str(level.get("method") or named)
+    return None if level is None else str(level)
 
 
 def _render(report: Mapping[str, Any]) -> str:
@@ -107,9 +123,16 @@ def _render(report: Mapping[str, Any]) -> str:
         state = f"missing {', '.join(missing)}: pip install 'genmol[{extra}]'"
         lines.append(f"  {extra:<18} {state if missing else 'installed'}")
     lines.append("Weights")
-    lines += [f"  {name:<18} sha256 {digest}" for name, digest in report["weights"].items()]
+    for name, found in report["weights"].items():
+        state = found["fault"] or (
+            f"{found['class']}, {found['level'] or 'level of theory not stated'}, "
+            f"{found['size_mb']:.2f} MB, sha256 {found['sha256'][:12]}... verified"
+        )
+        lines.append(f"  {name:<18} {state}")
     if not report["weights"]:
         lines.append("  none are shipped with this version")
+    if any(found["fault"] for found in report["weights"].values()):
+        lines.append("Weights cannot be used: see above.")
     if broken:
         lines.append(
             f"The core is not usable. Try: pip install --force-reinstall {' '.join(broken)}"

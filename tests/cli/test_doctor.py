@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from genmol.cli import doctor, main
-from genmol.core import environment, extras
+from genmol.core import environment, extras, weight_files
+from genmol.core.weights import save_weights
 
 PYPROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text("utf-8"))
 
@@ -63,3 +64,56 @@ def test_an_output_that_cannot_be_written_is_noticed_before_the_work(tmp_path, c
     captured = capsys.readouterr()
     assert "as an output file" in captured.err
     assert captured.out == ""
+
+
+def ship(folder: Path, name: str, level: object) -> None:
+    domain = {"elements": [1]} | ({} if level is None else {"level": level})
+    card: dict = {key: {} for key in ("config", "units", "data", "metrics")}
+    card |= {
+        "class": "FockModel",
+        "domain": domain,
+        "licence": "MIT",
+        "reproduce": "genmol train x",
+    }
+    save_weights(folder / name, {"a": torch.zeros(2500)}, card)
+
+
+LEVELS = {
+    "text": "b3lyp/def2-svp",
+    "none": "level of theory not stated",
+    "labels": "b3lypg/def2-svp",
+    "tight-binding": "GFN2-xTB",
+}
+
+
+def test_shipped_weights_are_verified_and_described(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(weight_files, "_SHIPPED", tmp_path)
+    assert main.main(["doctor"]) == 0
+    assert "  none are shipped with this version\n" in capsys.readouterr().out
+    ship(tmp_path, "text", "b3lyp/def2-svp")
+    ship(tmp_path, "none", None)
+    ship(tmp_path, "labels", {"functional": {"code": "b3lypg"}, "basis": "def2-svp"})
+    ship(tmp_path, "tight-binding", {"potential": "gfn2", "method": "GFN2-xTB"})
+    report = tmp_path / "report.json"
+    assert main.main(["doctor", "--json", str(report)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    found = json.loads(report.read_text())["weights"]
+    for name, level in LEVELS.items():
+        sha256 = found[name]["sha256"]
+        state = f"FockModel, {level}, 0.02 MB, sha256 {sha256[:12]}... verified"
+        assert f"  {name:<18} {state}" in lines
+        assert found[name]["fault"] is None
+
+
+def test_damaged_weights_cost_the_exit_code(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(weight_files, "_SHIPPED", tmp_path)
+    ship(tmp_path, "good", "b3lyp/def2-svp")
+    ship(tmp_path, "bad", "b3lyp/def2-svp")
+    (tmp_path / "bad.safetensors").write_bytes(b"half")
+    assert main.main(["doctor"]) == 3
+    lines = capsys.readouterr().out.splitlines()
+    (row,) = [line for line in lines if line.startswith("  bad ")]
+    assert "whose SHA-256 is" in row
+    assert "pip install --force-reinstall --no-deps genmol" in row
+    assert any(line.startswith("  good ") and line.endswith("verified") for line in lines)
+    assert lines[-2:] == ["Weights cannot be used: see above.", "The core works."]
