@@ -1,0 +1,1 @@
+"""Groups and their representations: rotations, edge frames, blocks of matrices."""

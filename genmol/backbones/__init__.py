@@ -1,0 +1,1 @@
+"""Equivariant networks, one file an architecture, one contract: AtomicGraph -> Features."""

@@ -1,0 +1,196 @@
+r"""Symmetric matrices over atomic orbitals, read from a backbone's features.
+
+Every block is put together from irreps (:mod:`genmol.algebra.blocks`): those on an atom from its
+node features, those between two atoms from the features of the edge, in its frame,
+
+.. math::
+    H_{ij} = U_{ij}^T \Bigl[ \mathrm{blocks}(W z_{ij})
+             + \alpha_{ij} \circ S_{ij} + \beta_{ij} \circ H^0_{ij} \Bigr] U_{ij},
+
+with one predicted scalar for every pair of shells in :math:`\alpha` and :math:`\beta`: a potential
+that varies slowly over a bond changes a block by about (its value) × (the overlap). The first term
+fades with the overlap of the two atoms. The result is symmetrised, (H + H^T)/2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from genmol.algebra.blocks import BondBlocks, SiteBlocks
+from genmol.algebra.so2 import FrameFeatures, O2Linear
+from genmol.backbones.features import Features, unpack_nodes
+from genmol.nn.gates import DegreeLinear, OrderGate
+
+__all__ = ["BlockScales", "HamiltonianHead"]
+
+_FADING = 0.05  # Frobenius norm of an overlap block at which the free term has lost 1/sqrt(2)
+
+
+class BlockScales(nn.Module):
+    """Mean and spread of the irreps of blocks, by element or pair of elements.
+
+    Only irreps that do not transform have a mean. Kinds that the data do not hold take the root mean
+    square of all others. Before :meth:`fit` everything is 0 and 1.
+
+    Args:
+        kinds: number of elements, or of ordered pairs of elements.
+        channels: irreps of every index in a block.
+        invariant: of every index, whether it does not transform.
+        floor: smallest spread; what is below it is rounding, or zero by symmetry.
+    """
+
+    def __init__(
+        self,
+        kinds: int,
+        channels: Sequence[int],
+        invariant: Sequence[bool],
+        *,
+        floor: float = 1e-3,
+    ) -> None:
+        super().__init__()
+        self.floor = floor
+        self.invariant = list(invariant)
+        for k, n in enumerate(channels):
+            self.register_buffer(f"mean{k}", torch.zeros(kinds, n))
+            self.register_buffer(f"scale{k}", torch.ones(kinds, n))
+
+    @torch.no_grad()
+    def fit(self, irreps: Sequence[Tensor], kind: Tensor) -> None:
+        """Take them from samples: one (n, size, channels) for every index; their kinds (n,)."""
+        buffers = dict(self.named_buffers())
+        for k, x in enumerate(irreps):
+            mean, scale = buffers[f"mean{k}"], buffers[f"scale{k}"]
+            x = x.to(torch.float64)
+            count = torch.bincount(kind, minlength=len(mean)).clamp(min=1)[:, None].to(x)
+            if self.invariant[k]:
+                sums = x.new_zeros(len(mean), x.shape[2]).index_add(0, kind, x[:, 0])
+                mean.copy_(sums / count)
+                x = x - mean[kind][:, None]
+            square = x.new_zeros(len(mean), x.shape[2]).index_add(0, kind, (x * x).mean(1))
+            rms = (square / count).sqrt()
+            seen = torch.bincount(kind, minlength=len(mean))[:, None] > 0
+            overall = ((rms * seen).square().sum(0) / seen.sum()).sqrt().expand_as(rms)
+            filled = torch.where(seen & (rms > 1e-3 * overall), rms, overall)
+            scale.copy_(filled.clamp(min=self.floor))
+
+    def normalise(self, irreps: Sequence[Tensor], kind: Tensor) -> list[Tensor]:
+        """(x - mean)/scale."""
+        b = dict(self.named_buffers())
+        return [
+            (x - b[f"mean{k}"][kind][:, None]) / b[f"scale{k}"][kind][:, None]
+            for k, x in enumerate(irreps)
+        ]
+
+    def restore(self, irreps: Sequence[Tensor], kind: Tensor) -> list[Tensor]:
+        """Undo :meth:`normalise`."""
+        b = dict(self.named_buffers())
+        return [
+            x * b[f"scale{k}"][kind][:, None] + b[f"mean{k}"][kind][:, None]
+            for k, x in enumerate(irreps)
+        ]
+
+
+class HamiltonianHead(nn.Module):
+    """Blocks of atoms and edges from features.
+
+    Args:
+        site, bond: how blocks decompose.
+        elements: number of elements.
+        channels, other_channels: of the backbone's atoms.
+        edge_channels: of its edges.
+    """
+
+    def __init__(
+        self,
+        site: SiteBlocks,
+        bond: BondBlocks,
+        *,
+        elements: int,
+        channels: int,
+        other_channels: int,
+        edge_channels: Sequence[int],
+    ) -> None:
+        super().__init__()
+        self.site, self.bond = site, bond
+        l_max = site.l_max
+        self.site_mix = DegreeLinear(l_max, channels, channels, bias=True)
+        self.site_gates = nn.Linear(channels, (l_max + 1) * channels)
+        widths = (channels, other_channels)
+        self.site_weights = nn.ParameterList(
+            nn.Parameter(torch.randn(elements, width, n) / max(width, 1) ** 0.5)
+            for counts in site.channels
+            for width, n in zip(widths, counts, strict=True)
+        )
+        self.site_scales = BlockScales(
+            elements,
+            [n for counts in site.channels for n in counts],
+            [k == 0 for k in range(2 * len(site.channels))],
+            floor=1e-5,
+        )
+        self.gate = OrderGate(edge_channels)
+        self.bond_mix = O2Linear(edge_channels, [self.gate.scalars, *edge_channels[1:]])
+        self.bond_out = O2Linear(edge_channels, bond.channels, gain=0.3)
+        self.pair_gain = nn.Parameter(torch.ones(elements**2, sum(bond.channels)))
+        self.bond_scales = BlockScales(
+            elements**2, bond.channels, [False] * len(bond.channels), floor=1e-5
+        )
+        pairs = max(bond.shell_pair) + 1
+        self.carried = nn.Linear(edge_channels[0], 2 * pairs)
+        with torch.no_grad():
+            self.carried.weight.mul_(0.1)
+        self.register_buffer("shell_pair", torch.tensor(bond.shell_pair), persistent=False)
+
+    def on_sites(self, features: Features, element: Tensor) -> Float[Tensor, "n_atoms width width"]:
+        """Blocks of every atom with itself."""
+        x, other = unpack_nodes(features)
+        l_max = self.site.l_max
+        x = x[:, : (l_max + 1) ** 2]
+        mixed = self.site_mix(x)
+        gates = 2 * torch.sigmoid(self.site_gates(x[:, 0])).unflatten(1, (l_max + 1, -1))
+        irreps = []
+        for l in range(l_max + 1):
+            where = slice(l * l, (l + 1) ** 2)
+            irreps.append(
+                (mixed[:, where] * gates[:, l : l + 1]) @ self.site_weights[2 * l][element]
+            )
+            irreps.append(other[:, where] @ self.site_weights[2 * l + 1][element])
+        irreps = self.site_scales.restore(irreps, element)
+        return self.site.to_blocks(list(zip(irreps[::2], irreps[1::2], strict=True)))
+
+    def on_edges(
+        self,
+        values: FrameFeatures,
+        kind: Tensor,
+        overlap: FrameFeatures,
+        initial: FrameFeatures,
+        rotation: Tensor,
+    ) -> Float[Tensor, "n_edges width width"]:
+        """Blocks between the ends of every edge, turned back from the frames.
+
+        Args:
+            values: of the edges.
+            kind: (n_edges,) pair of elements.
+            overlap, initial: irreps of the blocks S and H0 in the frames.
+            rotation: (n_edges, width, width) orbitals into the frame.
+        """
+        hidden = self.gate(self.bond_mix(values))
+        free = self.bond_scales.restore(self.bond_out(hidden), kind)
+        norm = sum((x * x).sum((1, 2), keepdim=True) for x in overlap)
+        assert isinstance(norm, Tensor)
+        fading = (norm / (norm + _FADING**2)).sqrt()
+        gains = self.pair_gain[kind][:, None].split(self.bond.channels, dim=2)
+        free = [x * g * fading for x, g in zip(free, gains, strict=True)]
+        factors = 0.02 * self.carried(hidden[0][:, 0])
+        alpha, beta = (f[:, self.shell_pair] for f in factors.chunk(2, dim=1))
+        rows = [
+            f + self._scale(alpha, k, s) + self._scale(beta, k, h)
+            for k, (f, s, h) in enumerate(zip(free, overlap, initial, strict=True))
+        ]
+        return rotation.mT @ self.bond.to_blocks(rows) @ rotation
+
+    def _scale(self, factor: Tensor, k: int, x: Tensor) -> Tensor:
+        return self.bond.split(factor)[k] * x

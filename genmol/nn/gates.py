@@ -1,0 +1,105 @@
+"""Equivariant norms and gates, for atoms (degrees of O(3)) and edges (orders of O(2))."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from genmol.algebra.so2 import FrameFeatures
+
+__all__ = ["DegreeLinear", "DegreeNorm", "OrderGate", "OrderNorm", "degree_index"]
+
+_EPS = 1e-5  # of a mean square, so that vanishing features stay small
+
+
+def degree_index(l_max: int) -> Tensor:
+    """The degree of each of the (l_max+1)² components."""
+    return torch.cat([torch.full((2 * l + 1,), l) for l in range(l_max + 1)])
+
+
+class DegreeLinear(nn.Module):
+    """Mix channels of (n, (l_max+1)², channels_in), one matrix a degree.
+
+    Args:
+        bias: add a constant to degree 0, which only a true scalar (parity +1) may have.
+        gain: scale of the initial weights.
+    """
+
+    def __init__(
+        self, l_max: int, channels_in: int, channels_out: int, *, bias: bool, gain: float = 1.0
+    ) -> None:
+        super().__init__()
+        scale = gain / max(channels_in, 1) ** 0.5
+        self.weight = nn.Parameter(torch.randn(l_max + 1, channels_in, channels_out) * scale)
+        self.bias = nn.Parameter(torch.zeros(channels_out)) if bias else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply to every atom."""
+        parts = [x[:, l * l : (l + 1) ** 2] @ w for l, w in enumerate(self.weight)]
+        if self.bias is not None:
+            parts[0] = parts[0] + self.bias
+        return torch.cat(parts, dim=1)
+
+
+class DegreeNorm(nn.Module):
+    """Divide each degree by its root mean square over components and channels, atom by atom."""
+
+    degree: Tensor
+
+    def __init__(self, l_max: int, channels: int) -> None:
+        super().__init__()
+        self.l_max = l_max
+        self.scale = nn.Parameter(torch.ones(l_max + 1, channels))
+        self.register_buffer("degree", degree_index(l_max), persistent=False)
+
+    def forward(self, x: Float[Tensor, "n components channels"]) -> Tensor:
+        """Normalise."""
+        if x.shape[2] == 0:
+            return x
+        square = (x * x).mean(2)
+        mean = torch.stack(
+            [square[:, l * l : (l + 1) ** 2].mean(1) for l in range(self.l_max + 1)], dim=1
+        )
+        factor = torch.rsqrt(mean + _EPS)[:, :, None] * self.scale
+        return x * factor[:, self.degree]
+
+
+class OrderNorm(nn.Module):
+    """Divide each order by its root mean modulus over the channels, edge by edge."""
+
+    def __init__(self, channels: Sequence[int]) -> None:
+        super().__init__()
+        self.scales = nn.ParameterList(nn.Parameter(torch.ones(n)) for n in channels)
+
+    def forward(self, features: FrameFeatures) -> FrameFeatures:
+        """Normalise."""
+        return [
+            x * (torch.rsqrt((x * x).mean((1, 2), keepdim=True) + _EPS) * scale)
+            if len(scale)
+            else x
+            for x, scale in zip(features, self.scales, strict=True)
+        ]
+
+
+class OrderGate(nn.Module):
+    """SiLU on 0+, a sigmoid gate from further scalars on all else, open at the start.
+
+    Args:
+        channels: of the features that come out, for every irrep.
+
+    The 0+ that goes in has ``scalars`` channels: its own and one a gate.
+    """
+
+    def __init__(self, channels: Sequence[int]) -> None:
+        super().__init__()
+        self.channels = list(channels)
+        self.scalars = sum(channels)
+
+    def forward(self, features: FrameFeatures) -> FrameFeatures:
+        """Apply."""
+        own, *gates = features[0].split(self.channels, dim=2)
+        gated = [x * (2 * torch.sigmoid(g)) for x, g in zip(features[1:], gates, strict=True)]
+        return [nn.functional.silu(own), *gated]
