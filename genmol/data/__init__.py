@@ -1,0 +1,1 @@
+"""Readers and data sets: source, level of theory, hash, split."""
