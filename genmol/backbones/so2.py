@@ -203,10 +203,7 @@ class _Layer(nn.Module):
         hidden = list(c.edge_channels)
         self.gate = OrderGate(hidden)
         product = [c.product_channels, 0, *[c.product_channels] * c.l_max]
-        self.split = [
-            [self.gate.scalars if k == 0 else h, p, p]
-            for k, (h, p) in enumerate(zip(hidden, product, strict=True))
-        ]
+        self.split = [[h, p, p] for h, p in zip(hidden, product, strict=True)]
         entering = entering_channels(c.l_max, c.channels, c.other_channels)
         into = [2 * e + h for e, h in zip(entering, hidden, strict=True)]
         self.node_norm = DegreeNorm(c.l_max, c.channels)

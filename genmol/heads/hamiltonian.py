@@ -7,14 +7,20 @@ node features, those between two atoms from the features of the edge, in its fra
     H_{ij} = U_{ij}^T \Bigl[ \mathrm{blocks}(W z_{ij})
              + \alpha_{ij} \circ S_{ij} + \beta_{ij} \circ H^0_{ij} \Bigr] U_{ij},
 
-with one predicted scalar for every pair of shells in :math:`\alpha` and :math:`\beta`: a potential
-that varies slowly over a bond changes a block by about (its value) × (the overlap). The first term
-fades with the overlap of the two atoms. The result is symmetrised, (H + H^T)/2.
+with one predicted scalar for every pair of shells in :math:`\alpha` and :math:`\beta`. The first term
+fades with the overlap of the two atoms. The result is symmetrised, (H + H^T)/2, and to it comes
+
+.. math::
+    \tfrac12 (w S + S w), \qquad w_a = w^0_{Z,shell} + w(x_i) + w(\langle x\rangle),
+
+the effect of a potential that is constant over every shell: its mean over the data, what the atom's
+scalars add, and what the molecule's do. Most of the difference between two Fock matrices of one
+molecule has this form.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from jaxtyping import Float
@@ -23,9 +29,10 @@ from torch import Tensor, nn
 from genmol.algebra.blocks import BondBlocks, SiteBlocks
 from genmol.algebra.so2 import FrameFeatures, O2Linear
 from genmol.backbones.features import Features, unpack_nodes
+from genmol.heads.orbitals import MatrixLayout, OrbitalSlots
 from genmol.nn.gates import DegreeLinear, OrderGate
 
-__all__ = ["BlockScales", "HamiltonianHead"]
+__all__ = ["BlockScales", "HamiltonianHead", "ShellPotentials"]
 
 _FADING = 0.05  # Frobenius norm of an overlap block at which the free term has lost 1/sqrt(2)
 
@@ -94,6 +101,67 @@ class BlockScales(nn.Module):
         ]
 
 
+class ShellPotentials(nn.Module):
+    """The diagonal w of every molecule: one number a shell of each atom.
+
+    Args:
+        slots: shells of every element.
+        scalars: channels of degree 0 and parity +1 of the atoms.
+    """
+
+    mean: Tensor
+    slot: Tensor
+
+    def __init__(self, slots: OrbitalSlots, scalars: int) -> None:
+        super().__init__()
+        degrees = slots.slots
+        self.n_slots = len(degrees)
+        self.atom = nn.Linear(scalars, self.n_slots)
+        self.molecule = nn.Linear(scalars, self.n_slots)
+        orbitals = [k for k, l in enumerate(degrees) for _ in range(2 * l + 1)]
+        self.register_buffer("slot", torch.tensor(orbitals), persistent=False)
+        self.register_buffer("mean", torch.zeros(len(slots.shells), self.n_slots))
+
+    def forward(
+        self, scalars: Float[Tensor, "n_atoms n"], element: Tensor, layout: MatrixLayout
+    ) -> Float[Tensor, "n_graphs size"]:
+        """w, Hartree."""
+        index = layout.graph_index
+        ones = scalars.new_zeros(len(layout.mask)).index_add(0, index, scalars[:, 0] * 0 + 1)
+        sums = scalars.new_zeros(len(layout.mask), scalars.shape[1]).index_add(0, index, scalars)
+        pooled = self.molecule(sums / ones[:, None])
+        w = self.mean[element] + 0.02 * (self.atom(scalars) + pooled[index])
+        return self.spread(w, layout)
+
+    def spread(
+        self, values: Float[Tensor, "n_atoms slots"], layout: MatrixLayout
+    ) -> Float[Tensor, "n_graphs size"]:
+        """One number a shell to one number an orbital."""
+        n = layout.size + 1
+        where = (layout.graph_index[:, None] * n + layout.orbital).reshape(-1)
+        flat = values.new_zeros(len(layout.mask) * n)
+        flat = flat.index_put((where,), values[:, self.slot].reshape(-1))
+        return flat.reshape(-1, n)[:, :-1]
+
+    @torch.no_grad()
+    def fit(self, batches: Iterable[tuple[Tensor, MatrixLayout, Tensor, Tensor]]) -> None:
+        """Least-squares mean of w from elements, layouts, S and ΔH of some batches."""
+        n = self.mean.numel()
+        normal, right = torch.zeros(n, n).double(), torch.zeros(n).double()
+        kinds = torch.arange(n, device=self.mean.device).reshape(self.mean.shape)
+        for element, layout, overlap, delta in batches:
+            s, target = overlap.double(), delta.double()
+            kind = self.spread(kinds[element].double() + 1, layout).long()  # 0: no orbital
+            member = nn.functional.one_hot(kind, n + 1)[..., 1:].double()
+            s2, st = s * s, s * target
+            # <(P_k S + S P_k)/2, (P_l S + S P_l)/2> with diagonal projectors P
+            rows = (member.mT @ s2.sum(2)[..., None])[..., 0].sum(0)
+            normal += (torch.diag(rows) + (member.mT @ s2 @ member).sum(0)).cpu() / 2
+            right += (member.mT @ st.sum(2)[..., None])[..., 0].sum(0).cpu()
+        found = torch.linalg.lstsq(normal, right[:, None], driver="gelsd").solution[:, 0]
+        self.mean.copy_(found.reshape(self.mean.shape))
+
+
 class HamiltonianHead(nn.Module):
     """Blocks of atoms and edges from features.
 
@@ -132,7 +200,7 @@ class HamiltonianHead(nn.Module):
             floor=1e-5,
         )
         self.gate = OrderGate(edge_channels)
-        self.bond_mix = O2Linear(edge_channels, [self.gate.scalars, *edge_channels[1:]])
+        self.bond_mix = O2Linear(edge_channels, edge_channels)
         self.bond_out = O2Linear(edge_channels, bond.channels, gain=0.3)
         self.pair_gain = nn.Parameter(torch.ones(elements**2, sum(bond.channels)))
         self.bond_scales = BlockScales(

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float, Int
 
-__all__ = ["ExpectedLevel", "FockExample", "Start"]
+__all__ = ["ExpectedLevel", "FockExample", "FockInput", "Start"]
 
 Start = Literal["minao", "sap"]
 """Where ``FockExample.initial`` comes from; see :func:`genmol.qc.orbitals.initial_fock`."""
@@ -48,6 +48,23 @@ class FockExample:
     coefficients: Float[np.ndarray, "n n"]
     energies: Float[np.ndarray, "n"]
     n_occupied: int
+
+
+@dataclass(frozen=True, eq=False)
+class FockInput:
+    """What a network is given for one molecule whose Fock matrix is to be predicted.
+
+    Attributes:
+        name, numbers, positions, overlap, initial: as in :class:`FockExample`.
+        fock: not known.
+    """
+
+    name: str
+    numbers: Int[np.ndarray, "n_atoms"]
+    positions: Float[np.ndarray, "n_atoms 3"]
+    overlap: Float[np.ndarray, "n n"]
+    initial: Float[np.ndarray, "n n"]
+    fock: None = None
 
 
 @dataclass(frozen=True)

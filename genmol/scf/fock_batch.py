@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,9 +14,7 @@ from torch import Tensor
 from genmol.core.graph import AtomicGraph
 from genmol.core.neighbors import all_pairs
 from genmol.heads.orbitals import MatrixLayout, OrbitalSlots
-
-if TYPE_CHECKING:
-    from genmol.scf.examples import FockExample
+from genmol.scf.examples import FockExample, FockInput
 
 __all__ = ["FockBatch", "FockTargets"]
 
@@ -62,13 +60,13 @@ class FockBatch:
     @classmethod
     def collate(
         cls,
-        examples: Sequence[FockExample],
+        examples: Sequence[FockExample] | Sequence[FockInput],
         slots: OrbitalSlots,
         *,
         cutoff: float,
         dtype: torch.dtype = torch.float32,
     ) -> FockBatch:
-        """Join examples; their targets too, if all have them.
+        """Join examples with their targets, or inputs, which have none.
 
         Raises:
             InputError: an element without shells in ``slots``.
@@ -85,15 +83,16 @@ class FockBatch:
             return torch.from_numpy(joined).to(dtype)
 
         targets = None
-        if all(e.fock is not None for e in examples):
-            energies = np.zeros((len(examples), size))
-            for k, e in enumerate(examples):
+        solved = [e for e in examples if isinstance(e, FockExample)]
+        if len(solved) == len(examples):
+            energies = np.zeros((len(solved), size))
+            for k, e in enumerate(solved):
                 energies[k, : len(e.energies)] = e.energies
             targets = FockTargets(
-                padded([e.fock - e.initial for e in examples]),
-                padded([e.coefficients for e in examples], both=False),
+                padded([e.fock - e.initial for e in solved]),
+                padded([e.coefficients for e in solved], both=False),
                 torch.from_numpy(energies).to(dtype),
-                torch.tensor([e.n_occupied for e in examples]),
+                torch.tensor([e.n_occupied for e in solved]),
             )
         return cls(
             tuple(e.name for e in examples),
@@ -127,7 +126,7 @@ class FockBatch:
         return matrix
 
 
-def _graph(example: FockExample, cutoff: float, dtype: torch.dtype) -> AtomicGraph:
+def _graph(example: FockExample | FockInput, cutoff: float, dtype: torch.dtype) -> AtomicGraph:
     positions = torch.from_numpy(np.ascontiguousarray(example.positions[:, _AXES]))
     pairs = all_pairs(len(positions))
     vectors = positions[pairs[1]] - positions[pairs[0]]

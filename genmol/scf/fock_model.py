@@ -20,9 +20,10 @@ from torch import Tensor, nn
 
 from genmol.algebra.blocks import BondBlocks, ShellRotation, SiteBlocks
 from genmol.algebra.so2 import EdgeFrames, FrameFeatures
+from genmol.backbones.features import unpack_nodes
 from genmol.backbones.so2 import SO2Backbone, SO2Config
 from genmol.core.errors import InputError
-from genmol.heads.hamiltonian import BlockScales, HamiltonianHead
+from genmol.heads.hamiltonian import BlockScales, HamiltonianHead, ShellPotentials
 from genmol.heads.orbitals import OrbitalSlots
 from genmol.scf.fock_batch import FockBatch
 
@@ -140,6 +141,7 @@ class FockModel(nn.Module):
             other_channels=config.other_channels,
             edge_channels=config.edge_channels,
         )
+        self.potentials = ShellPotentials(self.slots, config.channels)
         n = len(config.shells)
         invariant = [k == 0 for k in range(2 * len(self.site.channels))]
         site_channels = [c for both in self.site.channels for c in both]
@@ -198,21 +200,31 @@ class FockModel(nn.Module):
         on_sites = self.head.on_sites(features, element)
         on_edges = self.head.on_edges(features.edges.values, kind, overlap, initial, rotation)
         blocks = torch.cat([on_sites, on_edges * features.edges.envelope])
-        return batch.layout.matrices(
+        free = batch.layout.matrices(
             blocks, torch.cat([atoms, receiver]), torch.cat([atoms, sender])
         )
+        scalars = unpack_nodes(features)[0][:, 0]
+        return free + _sandwich(self.potentials(scalars, element, batch.layout), batch.overlap)
 
     @torch.no_grad()
     def calibrate(self, batches: Iterable[FockBatch]) -> None:
         """Take the scales of inputs and outputs from batches with targets."""
+        batches = list(batches)
+        self.potentials.fit(
+            (self._frames(b)[0], b.layout, b.overlap, b.targets.delta)
+            for b in batches
+            if b.targets is not None
+        )
         sites: list[list[Tensor]] = []
         bonds: list[list[Tensor]] = []
         for batch in batches:
             assert batch.targets is not None
             element, kind, _, rotation = self._frames(batch)
-            known = [batch.initial, batch.targets.delta]
+            mean = self.potentials.spread(self.potentials.mean[element], batch.layout)
+            rest = batch.targets.delta - _sandwich(mean, batch.overlap)
+            known = (batch.initial, rest)
             sites.append([element, *[x for m in known for x in self._sites(batch, m)]])
-            known = [batch.overlap, *known]
+            known = (batch.overlap, *known)
             bonds.append([kind, *[x for m in known for x in self._bonds(batch, m, rotation)]])
         element, *all_sites = (torch.cat(x) for x in zip(*sites, strict=True))
         kind, *all_bonds = (torch.cat(x) for x in zip(*bonds, strict=True))
@@ -257,6 +269,11 @@ class FockModel(nn.Module):
                 degrees.append(torch.cat(padded, dim=2))
             both.append(torch.cat(degrees, dim=1))
         return both[0], both[1]
+
+
+def _sandwich(diagonal: Tensor, overlap: Tensor) -> Tensor:
+    """(w S + S w)/2."""
+    return (diagonal[:, :, None] + diagonal[:, None, :]) / 2 * overlap
 
 
 def _time_embedding(time: Tensor) -> Float[Tensor, "n_graphs n"]:
