@@ -10,7 +10,7 @@ from genmol.benchmark.molecules import structure
 from genmol.benchmark.scf import FULL, QUICK
 from genmol.benchmark.summary import Target, energy_excess, right_within_two, scf_targets
 
-__all__ = ["markdown", "targets"]
+__all__ = ["markdown", "table", "targets"]
 
 _VERDICTS = {"goal": "goal reached", "must": "met", "missed": "**MISSED**"}
 
@@ -48,7 +48,7 @@ def markdown(data: Mapping[str, Any], *, details: bool = True) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _table(head: Sequence[str], body: Iterable[Sequence[object]]) -> str:
+def table(head: Sequence[str], body: Iterable[Sequence[object]]) -> str:
     """A Markdown table; the first column is text, the others are numbers."""
     rule = ["---", *["---:"] * (len(head) - 1)]
     return "\n".join("| " + " | ".join(map(str, row)) + " |" for row in [head, rule, *body])
@@ -79,7 +79,7 @@ def _targets(found: Iterable[Target]) -> str:
         )
         for t in found
     ]
-    return _table(head, body)
+    return table(head, body)
 
 
 def _reached(target: Target) -> str:
@@ -125,7 +125,7 @@ def _ladder(ladder: Mapping[str, Mapping[str, Any]]) -> str:
         "largest ΔE / Hartree", "largest \\|g\\|", "converged",
     )  # fmt: skip
     title = f"Baselines, medians over {len(ladder)} molecules (least to most): {', '.join(ladder)}."
-    return f"{title}\n\n{_table(head, body)}"
+    return f"{title}\n\n{table(head, body)}"
 
 
 def _sum(ladder: Mapping[str, Mapping[str, Any]], name: str) -> float:
@@ -161,11 +161,11 @@ def _pairs(rows: Iterable[Mapping[str, Any]]) -> str:
             "–" if row["orbital_gradient_norm"] is None else f"{row['orbital_gradient_norm']:.0e}",
         )
         (body if row["degenerate"] is None else apart).append(line)
-    text = f"Every pair of a molecule and a level.\n\n{_table(head, body)}"
+    text = f"Every pair of a molecule and a level.\n\n{table(head, body)}"
     if apart:
         text += (
             "\n\nDegenerate radicals: the energy depends on how the partly filled level lies on "
-            f"the grid, in PySCF as well.\n\n{_table(head, apart)}"
+            f"the grid, in PySCF as well.\n\n{table(head, apart)}"
         )
     return text
 
@@ -181,7 +181,7 @@ def _single(rows: Mapping[str, Mapping[str, Any]]) -> str:
         else (name, "not converged", "–")
         for name, row in wrong
     ]
-    return f"Single build: estimates off by more than a factor 2.\n\n{_table(head, body)}"
+    return f"Single build: estimates off by more than a factor 2.\n\n{table(head, body)}"
 
 
 def _memory(rows: Mapping[str, Mapping[str, Any]]) -> str:
@@ -190,4 +190,4 @@ def _memory(rows: Mapping[str, Mapping[str, Any]]) -> str:
         (key, f"{row['plain_mib']:.0f}", f"{row['two_level_mib']:.0f}", f"{row['ratio']:.2f}")
         for key, row in rows.items()
     ]
-    return _table(head, body)
+    return table(head, body)
