@@ -48,7 +48,12 @@ def _racah(l1: int, m1: int, l2: int, m2: int, l3: int) -> float:
     """The coefficient (l1 m1 l2 m2 | l3 m1+m2) of the complex basis."""
     f, m3 = factorial, m1 + m2
     square = Fraction(
-        (2 * l3 + 1) * f(l3 + l1 - l2) * f(l3 - l1 + l2) * f(l1 + l2 - l3) * f(l3 + m3) * f(l3 - m3),
+        (2 * l3 + 1)
+        * f(l3 + l1 - l2)
+        * f(l3 - l1 + l2)
+        * f(l1 + l2 - l3)
+        * f(l3 + m3)
+        * f(l3 - m3),
         f(l1 + l2 + l3 + 1) * f(l1 - m1) * f(l1 + m1) * f(l2 - m2) * f(l2 + m2),
     )
     total = sum(
@@ -58,7 +63,9 @@ def _racah(l1: int, m1: int, l2: int, m2: int, l3: int) -> float:
                 f(l2 + l3 + m1 - k) * f(l1 - m1 + k),
                 f(k) * f(l3 - l1 + l2 - k) * f(l3 + m3 - k) * f(k + l1 - l2 - m3),
             )
-            for k in range(max(l2 - l1 + m3, m1 - l1, 0), min(l2 + l3 + m1, l3 - l1 + l2, l3 + m3) + 1)
+            for k in range(
+                max(l2 - l1 + m3, m1 - l1, 0), min(l2 + l3 + m1, l3 - l1 + l2, l3 + m3) + 1
+            )
         ),
         Fraction(0),
     )

@@ -222,9 +222,9 @@ class FockModel(nn.Module):
             element, kind, _, rotation = self._frames(batch)
             mean = self.potentials.spread(self.potentials.mean[element], batch.layout)
             rest = batch.targets.delta - _sandwich(mean, batch.overlap)
-            known = (batch.initial, rest)
+            known = [batch.initial, rest]
             sites.append([element, *[x for m in known for x in self._sites(batch, m)]])
-            known = (batch.overlap, *known)
+            known = [batch.overlap, *known]
             bonds.append([kind, *[x for m in known for x in self._bonds(batch, m, rotation)]])
         element, *all_sites = (torch.cat(x) for x in zip(*sites, strict=True))
         kind, *all_bonds = (torch.cat(x) for x in zip(*bonds, strict=True))

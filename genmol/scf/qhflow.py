@@ -49,6 +49,7 @@ __all__ = ["Objective", "Prior", "draw_prior", "objective", "orbital_errors", "s
 
 Prior = Literal["goe", "expansion"]
 _FIRST, _LAST = 0.01, 0.99  # times seen in training
+_GAP = 0.02  # Hartree: the least that an error of mixing is divided by
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ def orbital_errors(
     x = targets.coefficients.mT @ error @ targets.coefficients
     gaps = targets.energies[:, None, :] - targets.energies[:, :, None]
     pairs = occupied[:, :, None] * virtual[:, None, :]
-    ratio = pairs * x / torch.where(pairs > 0, gaps, torch.ones_like(gaps))
+    ratio = pairs * x / torch.where(pairs > 0, gaps.clamp(min=_GAP), torch.ones_like(gaps))
     both = occupied[:, :, None] * occupied[:, None, :]
     return {
         "mae": error.abs().sum((1, 2)) / count**2,

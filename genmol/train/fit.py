@@ -139,7 +139,7 @@ def fit(
         report: called with each line of the metrics.
 
     Raises:
-        DeliveryError: a step was not finite; the state before it is saved.
+        InputError: a step was not finite; the state before it is saved.
         InputError: all checkpoints are damaged.
         KeyboardInterrupt: interrupted; the state is saved.
     """

@@ -94,7 +94,7 @@ def train(
     Raises:
         MissingExtraError: no Lightning or TensorBoard.
         InputError: data, weights, recipe or folder do not fit together.
-        DeliveryError: loss or gradient became not finite; the last good state is kept.
+        InputError: loss or gradient became not finite; the last good state is kept.
         KeyboardInterrupt: interrupted; the run can be resumed.
     """
     for package in ("lightning", "tensorboard"):

@@ -16,7 +16,7 @@ import lightning.pytorch as pl
 import numpy as np
 import torch
 
-from genmol.core.errors import DeliveryError
+from genmol.core.errors import InputError
 from genmol.core.files import append_json_line, atomic_write_text, read_json_lines
 from genmol.core.jsonable import dumps
 from genmol.train.checkpoints import save_checkpoint
@@ -126,7 +126,7 @@ class Journal(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
     ) -> None:
         """Keep the state before a refused step, if it is a good one."""
-        if not isinstance(exception, DeliveryError) or trainer.global_step <= self._last:
+        if not isinstance(exception, InputError) or trainer.global_step <= self._last:
             return
         if all(bool(torch.isfinite(weight).all()) for weight in pl_module.parameters()):
             save_checkpoint(trainer, self.checkpoints)

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from genmol.core.errors import DeliveryError
+from genmol.core.errors import InputError
 from genmol.train.recipe import Recipe
 
 __all__ = ["NamedBatch", "Task", "TrainingModule", "update_average"]
@@ -131,7 +131,7 @@ class TrainingModule(pl.LightningModule):
         """Clip; refuse a step that is not finite.
 
         Raises:
-            DeliveryError: loss or gradient is not finite; the weights are those before the step.
+            InputError: loss or gradient is not finite; the weights are those before the step.
         """
         del optimizer, gradient_clip_val, gradient_clip_algorithm  # the recipe decides
         weights = [p for p in self.model.parameters() if p.requires_grad]
@@ -142,7 +142,7 @@ class TrainingModule(pl.LightningModule):
         if self.trainer.world_size > 1:  # all processes stop together
             everywhere = self.trainer.strategy.reduce_boolean_decision(own, all=True)
         if not everywhere:
-            raise DeliveryError(
+            raise InputError(
                 got=f"a loss of {float(self.latest['loss'])} and a gradient of norm {float(norm)} in "
                 f"step {self.global_step + 1}, with the batch {', '.join(self._names)}",
                 wanted="finite numbers; the state before that step is kept as a checkpoint",

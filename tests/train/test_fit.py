@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from traincases import STEPS, toy_examples, toy_fit, toy_recipe
 
-from genmol.core.errors import DeliveryError, InputError
+from genmol.core.errors import InputError
 from genmol.train.checkpoints import checkpoint_files, find_checkpoint
 from genmol.train.fit import Examples
 from genmol.train.journal import summarise
@@ -120,7 +120,7 @@ def test_a_time_limit_ends_the_run_for_good(tmp_path):
 def test_a_step_that_is_not_finite_names_its_molecules(tmp_path):
     good = toy_examples(17)
     bad = [(x, y * float("nan")) if i == 11 else (x, y) for i, (x, y) in enumerate(good.items)]
-    with pytest.raises(DeliveryError, match=r"molecule_11\b") as caught:
+    with pytest.raises(InputError, match=r"molecule_11\b") as caught:
         toy_fit(tmp_path, training=Examples(bad, good.names, good.sizes), checkpoint_minutes=10.0)
     files = checkpoint_files(tmp_path / "checkpoints")
     assert f"step {max(files, default=0) + 1}" in str(caught.value)
