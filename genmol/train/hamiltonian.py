@@ -139,6 +139,7 @@ def train(
     in_train = [example for example in examples if example.part == "train"]
     in_test = [example for example in examples if example.part == "test"]
 
+    from genmol.train.calibrated import calibrated
     from genmol.train.fit import fit
     from genmol.train.fock_task import fock_task, sized
     from genmol.train.model_card import judge, model_card
@@ -162,13 +163,14 @@ def train(
         part: judge(task, recipe, trained, sized(held))
         for part, held in {"validation": validation, "test": in_test}.items()
     }
-    card = save_weights(
+    save_weights(
         out / "model",
         trained.model.state_dict(),
         model_card(
             recipe, labels, identity, trained, metrics, data, licence, identity["started_from"]
         ),
     )
+    card = calibrated(out / "model.safetensors", validation)
     return TrainedModel(
         out / "model.safetensors", card, trained.step, trained.minutes, trained.resumed_from
     )
