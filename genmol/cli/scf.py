@@ -27,6 +27,8 @@ class Config:
     """Solve a Kohn-Sham or Hartree-Fock problem in about two exact Fock builds, and certify the answer.
 
     A file with several structures is solved as a trajectory: one JSON line and one extxyz frame each.
+    With --mode predict nothing is solved: a trained model gives orbital energies, dipole and charges
+    with their intervals, of one structure or of thousands.
 
     Attributes:
         input: structure file (.xyz, .extxyz, .sdf).
@@ -35,7 +37,7 @@ class Config:
         plot: write a picture of the convergence and the orbital energies here (.png, .pdf, .svg); with
             --compare, PySCF's own convergence from each of its guesses is computed and drawn as well.
         out: write the structure with energy and forces here (.extxyz).
-        save_density: write the converged density here (.npz), for --guess-file.
+        save_density: write the converged or predicted density here (.npz), for --guess-file.
         compare: run plain PySCF as well and show both.
         repeat: pairs of runs for --compare, in alternating order.
         optimize: relax the geometry with geomeTRIC; writes --out if given.
@@ -76,6 +78,8 @@ def run(config: Config) -> int:
     _refuse_together(config)
     extra: dict[str, Any] = {}
     atoms = frames[0]
+    if config.settings.mode == "predict":
+        return _predict(config, atoms)
     if config.optimize:
         atoms, solved = _optimise(config, atoms, extra)
     elif config.multiplicity_scan:
@@ -128,6 +132,9 @@ def _announce(attempt: Attempt) -> None:
 
 def _refuse_together(config: Config) -> None:
     chosen = [n for n in ("compare", "optimize", "multiplicity_scan") if getattr(config, n)]
+    if config.settings.mode == "predict":
+        chosen += [n for n in ("plot",) if getattr(config, n)]
+        chosen = ["mode predict", *chosen] if chosen else []
     if len(chosen) > 1:
         flags = " and ".join("--" + name.replace("_", "-") for name in chosen)
         raise InputError(
@@ -147,7 +154,7 @@ def _run_trajectory(config: Config, frames: list[Atoms]) -> int:
             remedy="write the frame you mean into a file of its own",
         )
     from genmol.cli.console import track
-    from genmol.scf.trajectory import solve_trajectory
+    from genmol.scf.trajectory import delivered, solve_trajectory
 
     stem = config.input.with_suffix("").name
     out = config.out or Path(f"{stem}.scf.extxyz")
@@ -160,13 +167,39 @@ def _run_trajectory(config: Config, frames: list[Atoms]) -> int:
         workers=config.workers,
         resume=config.resume,
     )
-    failed = exact = 0
+    failed = exact = doubtful = 0
     for report in track(reports, "frames", total=len(frames)):
-        failed += report["energy_hartree"] is None
+        failed += not delivered(report)
         exact += report["exact_fock_builds"]
-    print(f"{len(frames)} frames, {exact} exact Fock builds, {failed} failed")
-    print(f"energies: {out}   reports: {lines}")
-    return 3 if failed else 0
+        doubtful += bool(report.get("predicted")) and report["certificate"]["verdict"] == "fail"
+    if config.settings.mode == "predict":
+        print(f"{len(frames)} frames predicted, {doubtful} of them doubtful, {failed} failed")
+        print(f"frames: {out}   predictions: {lines}")
+    else:
+        print(f"{len(frames)} frames, {exact} exact Fock builds, {failed} failed")
+        print(f"energies: {out}   reports: {lines}")
+    return 3 if failed or doubtful else 0
+
+
+def _predict(config: Config, atoms: Atoms) -> int:
+    from genmol.scf.prediction import predict
+    from genmol.scf.present import prediction_text
+
+    mf, prediction = predict(atoms, config.settings)
+    result = prediction.to_dict()
+    if config.json is not None:
+        write_json(config.json, result)
+    if config.out is not None:
+        from genmol.core.structure import write_extxyz
+        from genmol.scf.trajectory import predicted_frame
+
+        write_extxyz(config.out, [predicted_frame(atoms, result | {"frame": 0})])
+    if config.save_density is not None:
+        from genmol.qc.guess import save_density
+
+        save_density(config.save_density, mf)
+    print(prediction_text(prediction))
+    return prediction.certificate.exit_code
 
 
 def _optimise(config: Config, atoms: Atoms, extra: dict[str, Any]) -> tuple[Atoms, Solved]:

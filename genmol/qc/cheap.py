@@ -12,6 +12,7 @@ cost of an exact build, so that the first exact build already meets |g| of about
 
 from __future__ import annotations
 
+import time
 import warnings
 from typing import Any
 
@@ -43,10 +44,17 @@ class CheapLevel:
         mf: PySCF mean-field object (RHF, UHF, ROHF, RKS, UKS, ROKS), possibly with a solvent.
             It is read, never changed.
         budget_mb: memory for the fitting tensor (MB); by default a share of what PySCF itself would use.
+
+    Attributes:
+        builds: potentials computed so far.
+        seconds: processor time of the latest, what is computed once for all of them included unless
+            :meth:`prepare` was called.
+        preparation_seconds: processor time of :meth:`prepare`.
     """
 
     def __init__(self, mf: Any, *, budget_mb: float | None = None) -> None:
         self.builds = 0
+        self.seconds = self.preparation_seconds = 0.0
         mol = mf.mol
         self.mol = mol
         self.density_functional = isinstance(mf, dft.rks.KohnShamDFT)
@@ -72,12 +80,24 @@ class CheapLevel:
         cheap = cheap.density_fit(with_df=Fitting(mol, auxbasis, budget_mb=budget))
         self._mf = _with_solvent_of(mf, cheap) if getattr(mf, "with_solvent", None) else cheap
 
+    def prepare(self) -> None:
+        """Compute what all potentials share: fitted integrals and orbital values on the grid."""
+        began = time.process_time()
+        hybrid = not self.density_functional or libxc.is_hybrid_xc(self._mf.xc)
+        self._mf.with_df.prepare(with_k=hybrid)
+        if self.density_functional:
+            self._mf._numint.prepare(self.mol, self._mf.grids, self._mf.xc)
+        self.preparation_seconds = time.process_time() - began
+
     def potential(self, dm: np.ndarray) -> np.ndarray:
         """V_c(D) without the core Hamiltonian, (nao, nao) or (2, nao, nao), Hartree."""
+        began = time.process_time()
         self.builds += 1
         veff = self._mf.get_veff(self.mol, dm)
         solvent = getattr(veff, "v_solvent", None)
-        return np.asarray(veff) if solvent is None else np.asarray(veff) + solvent
+        potential = np.asarray(veff) if solvent is None else np.asarray(veff) + solvent
+        self.seconds = time.process_time() - began
+        return potential
 
     def refine(self) -> bool:
         """Take the next finer coarse grid, where the present one responds badly; False if none is."""

@@ -53,6 +53,13 @@ class Fitting(df.DF):
             super().build()
         return self
 
+    def prepare(self, *, with_k: bool) -> None:
+        """Have the tensor ready, as :meth:`get_jk` will want it."""
+        if self._cderi is None and self._unpacked is None:
+            self.build()
+        if with_k:
+            self._unpack()
+
     def reset(self, mol: Any = None) -> Fitting:
         """Forget the tensor, and take another molecule if given."""
         self._unpacked = None

@@ -16,6 +16,9 @@ determinant, and energies cannot replace it: superposed atoms are not idempotent
   (two builds): a diagonalisation is granted where the reference is granted it too;
 * the determinant of :math:`F_c(D_{minao})` (two builds).
 
+A learned guess comes with the orbitals of its :math:`F_c(D_{minao})`, which the network was fed, and a
+guess may be held against another guess that has passed: the reference is then given.
+
 A guess whose gradient is below ``SETTLED`` is taken without the comparison, which saves its two
 builds: the reference reached 0.14 to 1.1 on ten molecules and ions of two to nine atoms.
 Determinants and their potentials go to the :class:`~genmol.qc.inner.History`, where the relaxation
@@ -25,6 +28,7 @@ build more than having had no guess (two for a guess that is not idempotent).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -35,7 +39,10 @@ from genmol.qc.inner import History
 from genmol.qc.natural import SpinOrbitals, electrons_per_spin, spin_orbitals, two_spins
 from genmol.qc.problem import Orbitals, Problem
 
-__all__ = ["SETTLED", "Verdict", "check_guess"]
+__all__ = ["SETTLED", "Reference", "Verdict", "check_guess", "evaluate_start"]
+
+Reference = Callable[[History], tuple[float, Orbitals]]
+"""What a guess is held against: its |g| (Hartree) and the orbitals after it; fills the history."""
 
 SETTLED = 0.1  # |g| (Hartree) below which no reference is asked
 _SYMMETRY = 1e-6  # largest element of D - Dᵀ
@@ -55,7 +62,7 @@ class Verdict:
             history): from the guess if accepted, from the unlearned one if refused for gradient or
             gap; None if refused without a Fock build.
         gradient_norm: ``|g|`` of the guess on the cheap level (Hartree), None if not measured.
-        reference_norm: that of the unlearned guess, None if not needed.
+        reference_norm: that of the reference, None if not needed.
         builds: cheap Fock builds used.
     """
 
@@ -72,7 +79,7 @@ def check_guess(
     cheap: CheapLevel,
     dm: np.ndarray,
     *,
-    reference: np.ndarray | None = None,
+    reference: np.ndarray | Orbitals | Reference | None = None,
     history: History | None = None,
 ) -> Verdict:
     """Judge the density ``dm`` offered as a start.
@@ -81,7 +88,8 @@ def check_guess(
         problem: the problem to be solved.
         cheap: its cheap level, whose builds are counted there.
         dm: (nao, nao) or (2, nao, nao), in PySCF's orbital order; anything is allowed to be wrong.
-        reference: density of the unlearned guess, superposed atoms (``minao``) by default.
+        reference: density of the unlearned guess, superposed atoms (``minao``) by default; or the
+            first determinant that follows from it; or a function that evaluates something else.
         history: receives the determinants evaluated, with their potentials.
     """
     history = History() if history is None else history
@@ -99,10 +107,11 @@ def check_guess(
     if gap >= _GAP and norm < SETTLED:
         reason = f"|g| = {norm:.1e} Hartree on the cheap level, below {SETTLED:g}"
         return Verdict(True, reason, following, norm, None, cheap.builds - before)
-    start = guess(problem.mf, "minao") if reference is None else reference
-    base = _next(problem, problem.fock(cheap.potential(start)), start)
     kept = History(space=history.space)
-    base_norm, base_following = _evaluate(problem, cheap, base, kept)
+    if callable(reference):
+        base_norm, base_following = reference(kept)
+    else:
+        base_norm, base_following = evaluate_start(problem, cheap, reference, kept)
     builds = cheap.builds - before
     if gap >= _GAP and norm <= base_norm:
         reason = f"|g| = {norm:.1e} Hartree on the cheap level, {base_norm:.1e} without the guess"
@@ -113,7 +122,7 @@ def check_guess(
     else:
         reason = (
             f"|g| = {norm:.1e} Hartree on the cheap level, expected at most {base_norm:.1e}, "
-            "that of the unlearned guess"
+            f"that of the {'other' if callable(reference) else 'unlearned'} guess"
         )
     history.pairs = kept.pairs  # a bad density would only burden the extrapolation
     return Verdict(False, reason, base_following, norm, base_norm, builds)
@@ -169,6 +178,19 @@ def _determinant(problem: Problem, dm: np.ndarray) -> Orbitals | None:
     else:
         coeff, occ = alpha.coeff, 2 * np.round(alpha.occ)
     return Orbitals(np.zeros_like(occ), coeff, occ, problem.mf.make_rdm1(coeff, occ))
+
+
+def evaluate_start(
+    problem: Problem, cheap: CheapLevel, start: np.ndarray | Orbitals | None, history: History
+) -> tuple[float, Orbitals]:
+    """|g| (Hartree) of the first determinant from an unlearned start, and the orbitals after it.
+
+    A density (None: minao) costs two builds, the determinant itself one.
+    """
+    if not isinstance(start, Orbitals):
+        dm = guess(problem.mf, "minao") if start is None else start
+        start = _next(problem, problem.fock(cheap.potential(dm)), dm)
+    return _evaluate(problem, cheap, start, history)
 
 
 def _next(problem: Problem, fock: np.ndarray, dm: np.ndarray) -> Orbitals:

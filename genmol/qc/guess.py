@@ -1,17 +1,17 @@
 r"""Starting densities that need no learning, behind one interface.
 
-==========  =====================================================================================
-name        density
-==========  =====================================================================================
-``1e``      orbitals of the core Hamiltonian, electrons ignoring each other
-``minao``   superposed atoms in a minimal basis (PySCF's default)
-``atom``    superposed spherical atoms in the full basis
-``huckel``  extended Hückel on atomic orbitals (Lehtola, J. Chem. Theory Comput. 15, 1593, 2019)
-``sap``     superposed atomic potentials (Lehtola, Visscher and Engel, J. Chem. Phys. 152, 2020)
-``cheap``   the cheap level, converged from ``minao`` (genmol's default)
-``project`` a converged calculation in another basis, functional or geometry
-``file``    a density from disk: PySCF's checkpoint file or :func:`save_density`'s
-==========  =====================================================================================
+=============  ==================================================================================
+name           density
+=============  ==================================================================================
+``1e``         orbitals of the core Hamiltonian, electrons ignoring each other
+``minao``      superposed atoms in a minimal basis (PySCF's default)
+``atom``       superposed spherical atoms in the full basis
+``huckel``     extended Hückel on atomic orbitals (Lehtola, J. Chem. Theory Comput. 15, 1593, 2019)
+``sap``        superposed atomic potentials (Lehtola, Visscher and Engel, J. Chem. Phys. 152, 2020)
+``cheap-scf``  the cheap level, converged from ``minao`` (genmol's default)
+``project``    a converged calculation in another basis, functional or geometry
+``file``       a density from disk: PySCF's checkpoint file or :func:`save_density`'s
+=============  ==================================================================================
 
 Every guess has the shape that the mean-field object takes and its number of electrons in each
 spin; :mod:`genmol.qc.natural` derives how both are reached. Orbitals *C* of another geometry keep
@@ -19,11 +19,7 @@ their coefficients, turned on each atom with its neighbourhood; those of another
 :math:`S^{-1}\langle\mu|\nu\rangle C`; and both are made orthonormal again.
 
 A guess joins by one entry, and by its name in :data:`GuessName`, where the command line reads it.
-A learned one, which lives in a higher layer, registers itself when imported::
-
-    register(Guess("learned", "QHFlow's Fock matrix", lambda mf, source: model(mf.mol)))
-
-where ``model`` returns the density, tagged with ``mo_coeff`` and ``mo_occ``.
+The learned one lives in a higher layer: :mod:`genmol.scf.learned`.
 """
 
 from __future__ import annotations
@@ -73,7 +69,7 @@ __all__ = [
     "save_density",
 ]
 
-GuessName = Literal["1e", "minao", "atom", "huckel", "sap", "cheap", "project", "file"]
+GuessName = Literal["1e", "minao", "atom", "huckel", "sap", "cheap-scf", "project", "file"]
 Source = Any  # a PySCF mean-field object for ``project``, a path for ``file``, else None
 
 _FORMAT = 1
@@ -107,7 +103,7 @@ def register(entry: Guess) -> None:
     GUESSES[entry.name] = entry
 
 
-def guess(mf: Any, name: str = "cheap", source: Source = None) -> np.ndarray:
+def guess(mf: Any, name: str = "cheap-scf", source: Source = None) -> np.ndarray:
     """A starting density for ``mf.kernel(dm0=...)``.
 
     Args:
@@ -127,7 +123,7 @@ def guess(mf: Any, name: str = "cheap", source: Source = None) -> np.ndarray:
         raise InputError(
             got=f"the guess {name!r}",
             wanted="one of " + ", ".join(GUESSES),
-            remedy="leave it out to take 'cheap'",
+            remedy="leave it out to take 'cheap-scf'",
         )
     if (entry.needs is None) != (source is None):
         raise InputError(
@@ -215,7 +211,7 @@ for _entry in (
     Guess("atom", "superposed spherical atoms", _pyscf("atom")),
     Guess("huckel", "extended Hückel", _pyscf("huckel")),
     Guess("sap", "superposed atomic potentials", _pyscf("sap")),
-    Guess("cheap", "fitted integrals on a coarse grid, converged", _cheap),
+    Guess("cheap-scf", "fitted integrals on a coarse grid, converged", _cheap),
     Guess("project", "another basis or functional", _project, "a converged mean-field object"),
     Guess("file", "PySCF checkpoint or genmol density file", _from_file, "the path of the file"),
 ):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-__all__ = ["SpinTreatment", "StartName"]
+__all__ = ["GuessChoice", "SpinTreatment", "StartName"]
 
 SpinTreatment = Literal["auto", "restricted", "unrestricted", "restricted-open"]
-StartName = Literal["cheap", "1e", "minao", "atom", "huckel", "sap"]
+StartName = Literal["cheap-scf", "1e", "minao", "atom", "huckel", "sap"]
+GuessChoice = Literal["auto", "learned", "cheap-scf", "1e", "minao", "atom", "huckel", "sap"]

@@ -8,7 +8,7 @@ import numpy as np
 
 from genmol.core.units import E_BOHR_TO_DEBYE, HARTREE_PER_BOHR_TO_EV_PER_ANGSTROM, HARTREE_TO_EV
 
-__all__ = ["forces", "summary"]
+__all__ = ["forces", "orbitals_placed", "summary"]
 
 
 def forces(mf: Any) -> np.ndarray:
@@ -20,6 +20,22 @@ def forces(mf: Any) -> np.ndarray:
     gradient = mf.nuc_grad_method()
     gradient.verbose = 0
     return -np.asarray(gradient.kernel()) * HARTREE_PER_BOHR_TO_EV_PER_ANGSTROM
+
+
+def orbitals_placed(mf: Any, energy: np.ndarray, coeff: np.ndarray, n_occupied: int) -> Any:
+    """A copy of a restricted object with these orbitals, the lowest doubly occupied; not converged.
+
+    Args:
+        mf: PySCF RHF or RKS object.
+        energy: (n,) Hartree, ascending.
+        coeff: (nao, n).
+        n_occupied: doubly occupied orbitals.
+    """
+    placed = mf.copy()
+    placed.converged = False
+    placed.mo_energy, placed.mo_coeff = energy, coeff
+    placed.mo_occ = np.where(np.arange(len(energy)) < n_occupied, 2.0, 0.0)
+    return placed
 
 
 def summary(mf: Any) -> dict[str, Any]:

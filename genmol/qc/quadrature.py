@@ -118,6 +118,12 @@ class Quadrature(numint.NumInt):
             return super().nr_uks(mol, grids, xc_code, dms, relativity, hermi, max_memory, verbose)
         return self._integrate(mol, grids, xc_code, _with_factors(dms))
 
+    def prepare(self, mol: Any, grids: Any, xc_code: str) -> None:
+        """Evaluate the orbitals on the grid beforehand, if they are kept."""
+        if self.keep_orbitals and self._supports(xc_code):
+            for block in self._blocks(mol, grids, 0 if self._xc_type(xc_code) == "LDA" else 1):
+                self._orbitals(mol, grids, block)
+
     def _supports(self, xc_code: str) -> bool:
         laplacian = any(x in xc_code.upper() for x in ("CC06", "CS", "BR89", "MK00"))
         return self._xc_type(xc_code) in ("LDA", "GGA", "MGGA") and not laplacian

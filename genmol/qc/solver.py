@@ -14,14 +14,35 @@ from genmol.qc.attempts import Attempt, Solution, kernel, ladder
 from genmol.qc.cheap import CheapLevel
 from genmol.qc.exact import fast_quadrature
 from genmol.qc.functional import redefined
-from genmol.qc.guard import check_guess
+from genmol.qc.guard import check_guess, evaluate_start
 from genmol.qc.guess import guess as unlearned
 from genmol.qc.inner import History
 from genmol.qc.options import StartName
-from genmol.qc.problem import Problem
+from genmol.qc.problem import Orbitals, Problem
 from genmol.qc.two_level import Tactics, Thresholds, cheap_orbitals
 
-__all__ = ["Run", "run"]
+__all__ = ["Proposal", "Propose", "Run", "run"]
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A guess made for one problem, or why there is none.
+
+    Attributes:
+        density: in PySCF's AO order; None if there is none.
+        name: how the report calls it.
+        reason: how it was made, or why there is none.
+        reference: the first determinant on the unlearned road, if it was computed on the way.
+    """
+
+    density: np.ndarray | None
+    name: str
+    reason: str
+    reference: Orbitals | None = None
+
+
+Propose = Callable[[Problem, CheapLevel], Proposal]
+"""Makes a guess; the cheap builds it takes are counted there."""
 
 
 @dataclass(frozen=True)
@@ -52,9 +73,10 @@ class Run:
 def run(
     mf: Any,
     *,
-    guess: StartName = "cheap",
+    guess: StartName = "cheap-scf",
     density: np.ndarray | None = None,
     density_name: str = "given density",
+    propose: Propose | None = None,
     descend: bool = False,
     plain: bool = False,
     single_build: bool = False,
@@ -65,9 +87,11 @@ def run(
 
     Args:
         mf: PySCF mean-field object; its own thresholds, grid and memory limit hold.
-        guess: unlearned guess from which the cheap level starts; ``cheap`` starts it from minao.
+        guess: unlearned guess from which the cheap level starts; ``cheap-scf`` starts it from minao.
         density: density from outside, checked before use and refused if it is worse than the guess.
         density_name: how the report calls it.
+        propose: asked for a guess where no density is given or the given one is doubtful; what it
+            proposes is checked in the same way. It replaces ``guess``.
         descend: ``density`` lies beside a saddle point: go downhill from it, without a check.
         plain: run PySCF's own iterations, from the guess, with PySCF's own quadrature.
         single_build: stop after one exact build.
@@ -88,7 +112,8 @@ def run(
         start = cheap.descend(density, mf.mo_coeff)
         origin = Origin(start, density_name, "downhill from a saddle point")
     else:
-        origin = _origin(problem, cheap, history, guess, density, density_name)
+        road = _Road(problem, cheap, history, guess, propose)
+        origin = road.origin(density, density_name)
     if plain:
         orbitals = cheap_orbitals(problem, cheap, history, origin.start, Tactics())
         dm0 = orbitals.dm if orbitals is not None else unlearned(mf, "minao")
@@ -117,24 +142,74 @@ class Origin:
     reason: str
 
 
-def _origin(
-    problem: Problem,
-    cheap: CheapLevel,
-    history: History,
-    guess: StartName,
-    density: np.ndarray | None,
-    density_name: str,
-) -> Origin:
-    """The given density if it passes the guard, else the unlearned guess."""
-    reason = "the default" if guess == "cheap" else "chosen"
-    if density is not None:
-        verdict = check_guess(problem, cheap, density, history=history)
+@dataclass(frozen=True)
+class _Road:
+    """How to get to an origin: a given density, else a proposed one, else the unlearned guess."""
+
+    problem: Problem
+    cheap: CheapLevel
+    history: History
+    guess: StartName
+    propose: Propose | None
+
+    def origin(self, density: np.ndarray | None, density_name: str) -> Origin:
+        """The first of the three that passes the guard."""
+        if density is None:
+            return self._without(self.history)[0]
+        other: list[Origin] = []
+
+        def reference(history: History) -> tuple[float, Orbitals]:
+            found, norm = self._without(history, measured=True)
+            other.append(found)
+            return norm, found.start
+
+        verdict = check_guess(
+            self.problem,
+            self.cheap,
+            density,
+            reference=None if self.propose is None else reference,
+            history=self.history,
+        )
         if verdict.accepted:
             return Origin(verdict.orbitals, density_name, verdict.reason)
-        reason = f"{density_name} refused: {verdict.reason}"
-        if verdict.orbitals is not None:
-            return Origin(verdict.orbitals, guess, reason)
-    return Origin(unlearned(problem.mf, "minao" if guess == "cheap" else guess), guess, reason)
+        refusal = f"{density_name} refused: {verdict.reason}"
+        if verdict.orbitals is None:  # refused at sight
+            found, _ = self._without(self.history)
+            if self.propose is None:
+                return replace(found, reason=refusal)
+            return _after(refusal, found)
+        return _after(refusal, other[0]) if other else Origin(verdict.orbitals, self.guess, refusal)
+
+    def _without(self, history: History, *, measured: bool = False) -> tuple[Origin, float]:
+        """The origin without a given density, and its ``|g|`` (Hartree), which may cost a build."""
+        if self.propose is None:
+            reason = "the default" if self.guess == "cheap-scf" else "chosen"
+            name = "minao" if self.guess == "cheap-scf" else self.guess
+            return Origin(unlearned(self.problem.mf, name), self.guess, reason), np.inf
+        proposal = self.propose(self.problem, self.cheap)
+        reason, norm = proposal.reason, np.inf
+        start: Any = proposal.reference
+        if proposal.density is not None:
+            verdict = check_guess(
+                self.problem, self.cheap, proposal.density, reference=start, history=history
+            )
+            if verdict.accepted:
+                assert verdict.gradient_norm is not None
+                reason = f"{proposal.reason}; {verdict.reason}"
+                return Origin(verdict.orbitals, proposal.name, reason), verdict.gradient_norm
+            reason = f"{proposal.name} guess refused: {verdict.reason}"
+            if verdict.orbitals is not None:
+                assert verdict.reference_norm is not None
+                return Origin(verdict.orbitals, self.guess, reason), verdict.reference_norm
+        if start is None:
+            start = unlearned(self.problem.mf, "minao")
+        if measured:
+            norm, start = evaluate_start(self.problem, self.cheap, start, history)
+        return Origin(start, self.guess, reason), norm
+
+
+def _after(refusal: str, origin: Origin) -> Origin:
+    return replace(origin, reason=f"{refusal}; {origin.reason}")
 
 
 def _finish(

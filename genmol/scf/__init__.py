@@ -6,13 +6,29 @@ from importlib import import_module
 from typing import Any
 
 _HOME = {
+    "LearnedModel": "genmol.scf.learned",
+    "Predicted": "genmol.scf.prediction",
+    "Prediction": "genmol.scf.prediction",
     "Report": "genmol.scf.report",
     "Settings": "genmol.scf.settings",
     "Solved": "genmol.scf.certified",
     "guess": "genmol.qc.guess",
+    "predict": "genmol.scf.prediction",
+    "predict_many": "genmol.scf.prediction",
     "solve": "genmol.scf.certified",
 }
-__all__ = ["Report", "Settings", "Solved", "guess", "solve"]
+__all__ = [
+    "LearnedModel",
+    "Predicted",
+    "Prediction",
+    "Report",
+    "Settings",
+    "Solved",
+    "guess",
+    "predict",
+    "predict_many",
+    "solve",
+]
 
 
 def __getattr__(name: str) -> Any:

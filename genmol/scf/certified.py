@@ -18,12 +18,14 @@ from genmol.qc.attempts import Attempt
 from genmol.qc.functional import functional_of, resolve
 from genmol.qc.guess import guess
 from genmol.qc.molecule import build_mean_field, build_molecule, is_mean_field, is_molecule
+from genmol.qc.options import StartName
 from genmol.qc.properties import forces, summary
+from genmol.scf.guess_choice import LearnedGuess
 from genmol.scf.report import Report
 from genmol.scf.settings import Settings
 from genmol.scf.stabilise import stabilise
 
-__all__ = ["Solved", "mean_field", "solve"]
+__all__ = ["DEFAULTS", "Solved", "mean_field", "settings_record", "solve"]
 
 DEFAULTS = Settings()
 
@@ -68,16 +70,29 @@ def solve(
         >>> report.certificate.verdict
         'pass'
     """
+    if settings.mode == "predict":
+        raise InputError(
+            got="the mode predict for a solve",
+            wanted="verified, single-build or pyscf",
+            remedy="call genmol.scf.predict, which solves nothing",
+        )
     began, cpu_began = time.perf_counter(), time.process_time()
     mf = mean_field(problem, settings)
     if settings.guess_file is not None and density is None:
         density, density_name = guess(mf, "file", settings.guess_file), str(settings.guess_file)
     single = settings.mode == "single-build"
+    learned: LearnedGuess | None = None
+    start: StartName = "cheap-scf"
+    if settings.guess == "auto" or settings.guess == "learned":
+        learned = LearnedGuess(settings.guess, settings.model)
+    else:
+        start = settings.guess
     result = solver.run(
         mf,
-        guess=settings.guess,
+        guess=start,
         density=density,
         density_name=density_name,
+        propose=learned,
         plain=settings.mode == "pyscf",
         single_build=single,
         max_exact_builds=settings.max_exact_builds,
@@ -102,7 +117,7 @@ def solve(
         properties["forces_ev_per_angstrom"] = forces(mf).tolist()
     record = {
         "versions": versions("pyscf", "numpy", "scipy", "pyscf-dispersion"),
-        "settings": _record(settings, mf),
+        "settings": settings_record(settings, mf),
     }
     return Solved(
         mf,
@@ -117,6 +132,7 @@ def solve(
             energy_error_estimate_hartree=found.energy_error if found else None,
             guess=result.guess,
             guess_reason=result.guess_reason,
+            learned=learned.record() if learned is not None else None,
             seconds=seconds,
             cpu_seconds=cpu_seconds,
             certificate=Certificate(tuple(checks), record) if checks else None,
@@ -159,7 +175,7 @@ def mean_field(problem: Any, settings: Settings) -> Any:
     )
 
 
-def _record(settings: Settings, mf: Any) -> dict[str, Any]:
+def settings_record(settings: Settings, mf: Any) -> dict[str, Any]:
     """The settings as used: what a given mean-field object decided overrides what was asked for."""
     record = asdict(settings)
     functional = functional_of(mf)

@@ -7,7 +7,7 @@ from typing import Any
 from genmol.core.jsonable import jsonable
 from genmol.qc import baselines
 
-__all__ = ["baseline_histories", "orbital_levels"]
+__all__ = ["baseline_histories", "orbital_kinds", "orbital_levels"]
 
 
 def orbital_levels(mf: Any) -> dict[str, Any]:
@@ -16,6 +16,12 @@ def orbital_levels(mf: Any) -> dict[str, Any]:
         "energy_hartree": jsonable(mf.mo_energy),
         "occupation": jsonable(mf.mo_occ),
     }
+
+
+def orbital_kinds(mf: Any) -> list[tuple[int, str, str]]:
+    """Atom, element and shell type (s, p, d, ...) of every atomic orbital, in PySCF's order."""
+    labels = mf.mol.ao_labels(fmt=None)
+    return [(atom, mf.mol.atom_pure_symbol(atom), shell[-1]) for atom, _, shell, _ in labels]
 
 
 def baseline_histories(mf: Any) -> dict[str, list[tuple[int, float]]]:

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from genmol.scf.report import Report
 
-__all__ = ["text"]
+if TYPE_CHECKING:
+    from genmol.scf.prediction import Prediction
+
+__all__ = ["prediction_text", "text"]
 
 
 def text(report: Report, extra: Mapping[str, Any]) -> str:
     """The report as plain lines; no energy is shown unless there is one to stand for."""
-    settings = report.settings
-    functional = settings["functional"]
-    level = f"{settings['method']} {functional['code']}/{settings['basis']}"
-    state = f"charge {settings['charge']}, multiplicity {settings['multiplicity']}"
-    size = f"{settings['n_atoms']} atoms, {settings['n_orbitals']} orbitals"
-    lines = [f"{level}, {state}, {size}"]
+    lines = [_title(report.settings)]
     if report.energy_hartree is None:
         lines.append("NOT CONVERGED: no energy. What was tried:")
         lines += [
@@ -42,6 +40,43 @@ def text(report: Report, extra: Mapping[str, Any]) -> str:
     if report.certificate is not None:
         lines += ["", report.certificate.table()]
     return "\n".join(lines)
+
+
+def prediction_text(prediction: Prediction) -> str:
+    """A prediction as plain lines, every number with its interval."""
+    p, learned = prediction, prediction.learned
+    lines = [
+        f"{_title(p.settings)}, PREDICTED by {learned['model']}, not solved",
+        f"HOMO              {_with_interval(p.homo_ev, 'eV', p.intervals['homo_ev'])}",
+    ]
+    if p.lumo_ev is not None:
+        lines += [
+            f"LUMO              {_with_interval(p.lumo_ev, 'eV', p.intervals['lumo_ev'])}",
+            f"gap               {_with_interval(p.gap_ev, 'eV', p.intervals['gap_ev'])}",
+        ]
+    moment = p.intervals["dipole_moment_debye"]
+    charges = np.array(p.mulliken_charges)
+    lines += [
+        f"dipole moment     {_with_interval(p.dipole_moment_debye, 'Debye', moment)}",
+        f"Mulliken charges  {charges.min():+.3f} to {charges.max():+.3f} e",
+    ]
+    if p.coverage is not None:
+        lines.append(f"intervals         hold for {p.coverage:.0%} of new molecules of the domain")
+    network = f"network {learned['inference_seconds']:.2f} s"
+    times = f"{p.seconds:.2f} s wall, {p.cpu_seconds:.2f} s processor ({network})"
+    return "\n".join([*lines, f"time              {times}", "", p.certificate.table()])
+
+
+def _with_interval(value: float | None, unit: str, bounds: Any) -> str:
+    shown = f"{value:.3f} {unit}"
+    return shown if bounds is None else f"{shown}  [{bounds[0]:.3f}, {bounds[1]:.3f}]"
+
+
+def _title(settings: Mapping[str, Any]) -> str:
+    level = f"{settings['method']} {settings['functional']['code']}/{settings['basis']}"
+    state = f"charge {settings['charge']}, multiplicity {settings['multiplicity']}"
+    size = f"{settings['n_atoms']} atoms, {settings['n_orbitals']} orbitals"
+    return f"{level}, {state}, {size}"
 
 
 def _properties(properties: Mapping[str, Any]) -> list[str]:

@@ -25,7 +25,10 @@ class Report:
         orbital_gradient_norm: PySCF's ``|g|`` of the density (Hartree); None when nothing converged.
         energy_error_estimate_hartree: estimate of the energy above full convergence.
         guess: where the iterations started.
-        guess_reason: why: chosen, or what was refused and for what reason.
+        guess_reason: why: chosen, what was refused and for what reason, or what it was expected to save.
+        learned: of the trained model that was asked for a guess: ``model``, ``sha256``, ``in_domain``,
+            ``inference_seconds`` (processor seconds of the network) and ``fock_spread`` (Hartree),
+            the last two None where it was not run; None if no model was asked.
         seconds: wall time of the whole solve, certificate included, imports and forces not.
         cpu_seconds: processor time of the same.
         certificate: the checks; None when nothing converged.
@@ -44,6 +47,7 @@ class Report:
     energy_error_estimate_hartree: float | None
     guess: str
     guess_reason: str
+    learned: Mapping[str, Any] | None
     seconds: float
     cpu_seconds: float
     certificate: Certificate | None

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Literal
 
 from genmol.core.errors import InputError
-from genmol.qc.options import SpinTreatment, StartName
+from genmol.qc.options import GuessChoice, SpinTreatment
 
 __all__ = ["Mode", "Settings"]
 
-Mode = Literal["verified", "single-build", "pyscf"]
+Mode = Literal["verified", "single-build", "pyscf", "predict"]
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,12 @@ class Settings:
         conv_tol: energy threshold (Hartree); the gradient threshold is its square root.
         solvent: name or dielectric constant of an implicit solvent (IEF-PCM).
         mode: verified solves to the thresholds; single-build stops after one exact Fock build with an
-            error estimate; pyscf runs PySCF's own iterations from our guess.
-        guess: starting density: cheap, 1e, minao, atom, huckel or sap.
+            error estimate; pyscf runs PySCF's own iterations from our guess; predict asks the trained
+            model for orbitals and properties and solves nothing.
+        guess: starting density: auto takes the learned guess where it is expected to save time, else
+            cheap-scf; or learned, cheap-scf, 1e, minao, atom, huckel, sap.
+        model: trained model of the Fock matrix for the learned guess and for predict: a shipped name, a
+            folder or a file; by default the shipped one that suits the purpose.
         guess_file: PySCF checkpoint or genmol density to start from; checked before use.
         max_exact_builds: exact Fock builds per attempt.
         recheck: recompute energy and gradient of the result in a fresh PySCF object.
@@ -50,7 +54,8 @@ class Settings:
     conv_tol: float = 1e-9
     solvent: str | None = None
     mode: Mode = "verified"
-    guess: StartName = "cheap"
+    guess: GuessChoice = "auto"
+    model: str | None = None
     guess_file: Path | None = None
     max_exact_builds: int = 8
     recheck: bool = False

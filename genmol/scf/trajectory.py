@@ -13,6 +13,10 @@ an error has ``error`` in place of a report's content. Worker processes write th
 folder beside, so that a run killed at any moment has every finished frame on disk. The extxyz file
 holds the solved frames with ``REF_energy`` (eV), ``REF_forces`` (eV/Å) if asked for, and the level
 of theory; it is written at the end and on interruption.
+
+In mode ``predict`` the frames of a chunk go through the network together, the lines are those of
+:class:`genmol.scf.Prediction`, and the frames hold ``predicted_homo``, ``predicted_lumo``,
+``predicted_gap`` (eV), ``predicted_dipole`` (Debye) and ``predicted_charges`` (e).
 """
 
 from __future__ import annotations
@@ -22,7 +26,7 @@ import os
 import shutil
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,9 +46,11 @@ from genmol.core.structure import charge_and_multiplicity, write_extxyz
 from genmol.core.units import HARTREE_TO_EV
 from genmol.qc.extrapolate import GrassmannExtrapolator
 from genmol.scf.certified import mean_field, solve
+from genmol.scf.learned import LearnedModel, default_model
+from genmol.scf.prediction import predict_many
 from genmol.scf.settings import Settings
 
-__all__ = ["CHUNK", "labelled_frame", "solve_trajectory"]
+__all__ = ["CHUNK", "delivered", "labelled_frame", "predicted_frame", "solve_trajectory"]
 
 CHUNK = 25
 """Frames that are solved one after the other by one process."""
@@ -125,8 +131,14 @@ def _run(
         ordered = [done[frame] for frame in sorted(done)]
         atomic_write_text(lines, "".join(dumps(line) + "\n" for line in ordered))
         shutil.rmtree(_parts(lines), ignore_errors=True)
-        solved = (line for line in ordered if line["energy_hartree"] is not None)
-        write_extxyz(out, (labelled_frame(tasks[line["frame"]].atoms, line) for line in solved))
+        named = predicted_frame if settings.mode == "predict" else labelled_frame
+        solved = (line for line in ordered if delivered(line))
+        write_extxyz(out, (named(tasks[line["frame"]].atoms, line) for line in solved))
+
+
+def delivered(line: Mapping[str, Any]) -> bool:
+    """Whether a frame's line holds an energy or a prediction."""
+    return bool(line.get("predicted")) or line["energy_hartree"] is not None
 
 
 def _solved_here(chunks: list[_Chunk]) -> Generator[dict[str, Any], None, None]:
@@ -156,6 +168,26 @@ def _work(chunk: _Chunk) -> None:
 
 
 def _chunk_lines(chunk: _Chunk) -> Iterator[dict[str, Any]]:
+    lines = _predicted_lines if chunk.settings.mode == "predict" else _solved_lines
+    yield from lines(chunk)
+
+
+def _predicted_lines(chunk: _Chunk) -> Iterator[dict[str, Any]]:
+    """The network takes the frames together, and one by one where one of them raises an error."""
+    try:
+        found = list(predict_many([task.atoms for task in chunk.tasks], chunk.settings))
+    except Exception as error:
+        if len(chunk.tasks) == 1:
+            yield _failed_line(chunk.tasks[0], error)
+            return
+        for task in chunk.tasks:
+            yield from _predicted_lines(replace(chunk, tasks=(task,)))
+    else:
+        for task, predicted in zip(chunk.tasks, found, strict=True):
+            yield _line(task, predicted.prediction.to_dict())
+
+
+def _solved_lines(chunk: _Chunk) -> Iterator[dict[str, Any]]:
     extrapolators: dict[tuple[Any, ...], GrassmannExtrapolator] = {}
     for task in chunk.tasks:
         try:
@@ -200,33 +232,60 @@ def labelled_frame(atoms: Atoms, line: Mapping[str, Any]) -> Atoms:
 
     Labels that ``atoms`` brought along are dropped: they are of another level of theory.
     """
-    settings = line["settings"]
-    copy = Atoms(atoms.numbers, atoms.positions)
-    copy.info = {key: value for key, value in atoms.info.items() if not key.startswith("REF_")}
+    copy = _unlabelled(atoms, line)
     copy.info |= {
         "REF_energy": line["energy_hartree"] * HARTREE_TO_EV,
-        "charge": settings["charge"],
-        "multiplicity": settings["multiplicity"],
-        "level_of_theory": f"{settings['functional']['code']}/{settings['basis']}",
         "units": "eV, eV/Angstrom",
-        "verdict": line["certificate"]["verdict"],
-        "frame": line["frame"],
     }
     if "forces_ev_per_angstrom" in line["properties"]:
         copy.set_array("REF_forces", np.array(line["properties"]["forces_ev_per_angstrom"]))
     return copy
 
 
+def _unlabelled(atoms: Atoms, line: Mapping[str, Any]) -> Atoms:
+    """A copy without earlier labels, with what its line says of every kind of result."""
+    settings = line["settings"]
+    copy = Atoms(atoms.numbers, atoms.positions)
+    copy.info = {key: value for key, value in atoms.info.items() if not key.startswith("REF_")}
+    copy.info |= {
+        "charge": settings["charge"],
+        "multiplicity": settings["multiplicity"],
+        "level_of_theory": f"{settings['functional']['code']}/{settings['basis']}",
+        "verdict": line["certificate"]["verdict"],
+        "frame": line["frame"],
+    }
+    return copy
+
+
+def predicted_frame(atoms: Atoms, line: Mapping[str, Any]) -> Atoms:
+    """A copy of ``atoms`` with the numbers of its prediction, as a mapping."""
+    copy = _unlabelled(atoms, line)
+    copy.info |= {
+        "predicted_homo": line["homo_ev"],
+        "predicted_gap": line["gap_ev"],
+        "predicted_lumo": line["lumo_ev"],
+        "predicted_dipole": np.array(line["dipole_debye"]),
+        "model": line["learned"]["model"],
+        "units": "eV, Debye, e",
+    }
+    copy.set_array("predicted_charges", np.array(line["mulliken_charges"]))
+    return copy
+
+
 def _checked_tasks(frames: Sequence[Atoms], settings: Settings) -> list[_Task]:
     """Every frame with the hash of its structure and settings; bad ones are refused beforehand."""
     tasks, seen = [], set()
+    name = settings.model or default_model("predict")
+    model = LearnedModel.load(name) if settings.mode == "predict" else None
     for index, atoms in enumerate(frames):
         charge, multiplicity = charge_and_multiplicity(
             atoms, charge=settings.charge, multiplicity=settings.multiplicity
         )
         kind = (*sorted(set(atoms.numbers.tolist())), charge, multiplicity)
         if kind not in seen:
-            mean_field(atoms, settings)
+            mf = mean_field(atoms, settings)
+            if model is not None:
+                model.check(mf)
             seen.add(kind)
         structure = [atoms.numbers, atoms.positions, charge, multiplicity]
         text = dumps([jsonable(structure), jsonable(settings)])

@@ -14,7 +14,7 @@ from genmol.qc.natural import SpinOrbitals, lowdin, orthonormalise, spin_orbital
 
 WATER = "O 0 0 0; H 0.76 0.59 0; H -0.76 0.59 0"
 BENT = "O 0 0 0; H 0.78 0.57 0.05; H -0.74 0.62 0"
-UNAIDED = ("1e", "minao", "atom", "huckel", "sap", "cheap")
+UNAIDED = ("1e", "minao", "atom", "huckel", "sap", "cheap-scf")
 KINDS = [
     (scf.RHF, 0, 0),
     (scf.UHF, 1, 1),
@@ -81,7 +81,7 @@ def test_pyscf_takes_the_default_guess_and_needs_few_cycles(
 
 def test_the_cheap_guess_lands_near_the_exact_solution() -> None:
     mf = dft.RKS(molecule(basis="def2-svp"), xc="b3lyp")
-    cheap, minao = guess(mf, "cheap"), guess(mf, "minao")
+    cheap, minao = guess(mf, "cheap-scf"), guess(mf, "minao")
     fock = mf.get_fock(dm=cheap)
     norm = float(np.linalg.norm(mf.get_grad(cheap.mo_coeff, cheap.mo_occ, fock)))
     assert norm < 5e-3

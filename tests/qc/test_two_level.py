@@ -324,12 +324,12 @@ def test_a_given_density_is_used_and_a_bad_one_refused(rng):
     assert good.cheap_builds <= run(make()).cheap_builds
     for bad in (np.asarray(dm) * np.nan, np.asarray(dm) * 2, rng.standard_normal(dm.shape)):
         refused = run(make(), density=bad, density_name="mine")
-        assert refused.guess == "cheap"
+        assert refused.guess == "cheap-scf"
         assert "mine refused" in refused.guess_reason
         assert refused.solution.energy == pytest.approx(good.solution.energy, abs=1e-8)
 
 
-@pytest.mark.parametrize("guess", ["1e", "minao", "atom", "huckel", "sap", "cheap"])
+@pytest.mark.parametrize("guess", ["1e", "minao", "atom", "huckel", "sap", "cheap-scf"])
 def test_every_guess_leads_to_the_same_energy(guess):
     report = solve(mean_field("R", WATER, "b3lypg"), Settings(guess=guess)).report
     assert report.guess == guess

@@ -47,7 +47,7 @@ def test_the_answer_belongs_to_the_last_geometry(relaxed):
 def test_guesses_are_carried_over(relaxed):
     _, _, rows, steps = relaxed
     assert [i for i, _ in steps] == list(range(1, len(rows) + 1))
-    assert rows[0]["guess"] == "cheap"
+    assert rows[0]["guess"] == "cheap-scf"
     assert all(row["guess"] == "extrapolated" for row in rows[1:])
     assert rows[-1]["cheap_fock_builds"] < rows[0]["cheap_fock_builds"]
 

@@ -105,7 +105,7 @@ def test_a_density_of_another_molecule_is_refused_with_its_reason(solved):
     report = solve(
         ase_fluoride(), SMALL, density=solved.mf.make_rdm1(), density_name="stray"
     ).report
-    assert report.guess == "cheap"
+    assert report.guess == "cheap-scf"
     assert "stray refused" in report.guess_reason
     assert report.converged
 

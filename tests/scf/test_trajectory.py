@@ -54,7 +54,7 @@ def test_lines_and_frames_agree_with_pyscf(tmp_path: Path) -> None:
     assert [line["frame"] for line in lines] == list(range(5))
     assert stored(tmp_path) == lines
     assert all(line["exact_fock_builds"] <= 2 for line in lines)
-    assert lines[0]["guess"] == "cheap"
+    assert lines[0]["guess"] == "cheap-scf"
     assert {line["guess"] for line in lines[1:]} == {"extrapolated density"}
     solved = ase.io.read(tmp_path / "out.extxyz", ":", format="extxyz")
     for atoms, line, found in zip(frames, lines, solved, strict=True):
@@ -126,7 +126,7 @@ def test_another_trajectory_is_refused(tmp_path: Path) -> None:
 def test_frames_of_other_molecules_take_the_usual_guess(tmp_path: Path) -> None:
     frames = [stretched(1)[0], Atoms("FH", [[0, 0, 0], [0, 0, 0.92]]), stretched(2)[1]]
     guesses = [line["guess"] for line in solve_all(frames, tmp_path)]
-    assert guesses == ["cheap", "cheap", "extrapolated density"]
+    assert guesses == ["cheap-scf", "cheap-scf", "extrapolated density"]
 
 
 def test_a_failed_frame_does_not_stop_the_rest(
