@@ -7,7 +7,7 @@ the record of hardware, versions, threads and structures must be the same.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from genmol.core.errors import InputError
 from genmol.core.files import check_readable, check_writable, write_json
 from genmol.core.jsonable import jsonable
 
-__all__ = ["FORMAT", "Store", "load"]
+__all__ = ["FORMAT", "Store", "load", "merge"]
 
 FORMAT = 1
 
@@ -97,3 +97,37 @@ def load(path: Path, *, benchmark: str) -> dict[str, Any]:
             remedy="check the name, or measure again into a new file",
         )
     return dict(data)
+
+
+def merge(paths: Sequence[Path], into: Path, *, benchmark: str) -> dict[str, Any]:
+    """Join the rows of several files, of one run shared out by section, in a new file.
+
+    Raises:
+        InputError: ``into`` exists, conditions or scopes differ, or two files hold the same row.
+    """
+    if check_writable(into).exists():
+        raise InputError(
+            got=f"the output {into}, which exists",
+            wanted="a new file, so that no measured figure is lost",
+            remedy="another name after --json",
+        )
+    first, *others = (load(path, benchmark=benchmark) for path in paths)
+    for path, other in zip(paths[1:], others, strict=True):
+        same = other["record"] == first["record"] and other["scope"] == first["scope"]
+        twice = [
+            f"{section} {key}"
+            for section, rows in other["rows"].items()
+            for key in rows
+            if key in first["rows"].get(section, {})
+        ]
+        if not same or twice:
+            raise InputError(
+                got=f"{path}, "
+                + (f"which also holds {twice[0]}" if same else "measured under other conditions"),
+                wanted="different rows of one run: one machine, one set of versions, one scope",
+                remedy="share a run out with --only",
+            )
+        for section, rows in other["rows"].items():
+            first["rows"].setdefault(section, {}).update(rows)
+    write_json(into, first)
+    return first

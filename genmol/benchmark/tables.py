@@ -10,7 +10,7 @@ from genmol.benchmark.molecules import structure
 from genmol.benchmark.scf import FULL, QUICK
 from genmol.benchmark.summary import Target, energy_excess, right_within_two, scf_targets
 
-__all__ = ["markdown", "table", "targets"]
+__all__ = ["markdown", "table", "target_table", "targets"]
 
 _VERDICTS = {"goal": "goal reached", "must": "met", "missed": "**MISSED**"}
 
@@ -36,7 +36,7 @@ def markdown(data: Mapping[str, Any], *, details: bool = True) -> str:
         details: one line for each pair of a molecule and a level.
     """
     rows = data["rows"]
-    parts = [_conditions(data), _targets(targets(data))]
+    parts = [_conditions(data), target_table(targets(data))]
     if ladder := rows.get("ladder"):
         parts.append(_ladder(ladder))
     if details and (pairs := rows.get("pairs")):
@@ -54,19 +54,8 @@ def table(head: Sequence[str], body: Iterable[Sequence[object]]) -> str:
     return "\n".join("| " + " | ".join(map(str, row)) + " |" for row in [head, rule, *body])
 
 
-def _conditions(data: Mapping[str, Any]) -> str:
-    record = data["record"]
-    machine, installed = record["hardware"], record["versions"]
-    shown = ("genmol", "pyscf", "numpy", "python")
-    packages = ", ".join(f"{name} {installed[name]}" for name in shown)
-    return (
-        f"`genmol benchmark {data['benchmark']} --{data['scope']}`: {machine['processor']}, "
-        f"{record['threads']} thread{'s' * (record['threads'] > 1)}; {packages}. "
-        f"Baseline: {record['baseline']}. Times are processor seconds of the whole solve."
-    )
-
-
-def _targets(found: Iterable[Target]) -> str:
+def target_table(found: Iterable[Target]) -> str:
+    """Targets with thresholds, values and verdicts."""
     head = ("quantity", "must", "goal", "reached", "of", "verdict")
     body = [
         (
@@ -80,6 +69,18 @@ def _targets(found: Iterable[Target]) -> str:
         for t in found
     ]
     return table(head, body)
+
+
+def _conditions(data: Mapping[str, Any]) -> str:
+    record = data["record"]
+    machine, installed = record["hardware"], record["versions"]
+    shown = ("genmol", "pyscf", "numpy", "python")
+    packages = ", ".join(f"{name} {installed[name]}" for name in shown)
+    return (
+        f"`genmol benchmark {data['benchmark']} --{data['scope']}`: {machine['processor']}, "
+        f"{record['threads']} thread{'s' * (record['threads'] > 1)}; {packages}. "
+        f"Baseline: {record['baseline']}. Times are processor seconds of the whole solve."
+    )
 
 
 def _reached(target: Target) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import tyro
 
@@ -18,6 +18,7 @@ __all__ = ["Config", "run"]
 Name = TypeVar("Name", bound=str)
 Part = Literal[
     "pairs", "single", "trajectory", "memory", "ladder",
+    "accuracy", "transfer", "ethanol", "warm", "solver", "cold", "times", "equivariance",
     "start-minao", "start-sap", "regression", "flow-goe", "flow-expansion", "wa", "commutator", "sap",
 ]  # fmt: skip
 
@@ -27,35 +28,42 @@ class Config:
     """Measure against the baselines and print the tables.
 
     scf: the solver against plain PySCF; exit code 3 when a target that must be met is missed.
+    learned: the trained model on molecules it has not seen, as guess and without a solve; likewise.
     qhflow: ways to train the learned guess, each for the same time. Every figure goes to a JSON
     file as soon as it is measured; the tables are printed from that file.
 
     Attributes:
         name: which benchmark.
-        quick: scf: ten molecules, a few minutes (the default).
-        full: scf: sixty molecules, the better part of an hour.
+        quick: scf, learned: some small molecules, a few minutes (the default).
+        full: scf, learned: all molecules, an hour or two.
         json: where the figures go; benchmark_NAME.json by default.
         resume: go on with an interrupted run; a quick file may be resumed with --full.
         table: print the tables of this file as Markdown and measure nothing.
-        only: sections (scf) or variants (qhflow) to measure; all by default.
-        repeat: scf: paired runs of small molecules (up to ten atoms); larger ones run once.
+        merge: scf, learned: join these files, of runs shared out with --only, in the file of --json.
+        only: sections (scf, learned) or variants (qhflow) to measure; all by default.
+        repeat: scf: paired runs of small molecules (up to ten atoms), larger ones run once; learned:
+            runs of all that is timed.
+        model: learned: shipped name, folder or file of the model; hamiltonian-small by default.
         data: qhflow: label folders or packed files; none are shipped.
         minutes: qhflow: processor time of each training.
         seeds: qhflow: trainings of each variant.
         out: qhflow: folder of the trainings; named after the JSON file by default.
-        cache: qhflow: folder of what is computed for each label; a folder inside --out by default.
+        cache: folder of what outlasts a run: what is computed for each label (qhflow; inside --out by
+            default), reference solutions (learned; named after the JSON file by default).
         workers: qhflow: processes that prepare the data.
         threads: threads of all sides.
     """
 
-    name: Annotated[Literal["scf", "qhflow"], tyro.conf.Positional] = "scf"
+    name: Annotated[Literal["scf", "learned", "qhflow"], tyro.conf.Positional] = "scf"
     quick: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     full: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     json: Path | None = None
     resume: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     table: Path | None = None
+    merge: tuple[Path, ...] = ()
     only: tuple[Part, ...] = ()
     repeat: int = 3
+    model: str | None = None
     data: tuple[Path, ...] = ()
     minutes: float = 4.0
     seeds: int = 3
@@ -68,34 +76,68 @@ class Config:
 def run(config: Config) -> int:
     """Run the benchmark; returns the exit code."""
     set_threads(config.threads)
-    return _scf(config) if config.name == "scf" else _qhflow(config)
-
-
-def _scf(config: Config) -> int:
+    if config.name == "qhflow":
+        return _qhflow(config)
     if config.quick and config.full:
         raise InputError(got="--quick and --full", wanted="one of them", remedy="leave one out")
     if config.repeat < 1:
         raise InputError(got=f"--repeat {config.repeat}", wanted="at least 1", remedy="--repeat 3")
-    from genmol.benchmark.store import load
-    from genmol.benchmark.tables import markdown, targets
+    from genmol.benchmark.store import load, merge
 
+    path = config.json or Path(f"benchmark_{config.name}.json")
     if config.table is not None:
         data = load(config.table, benchmark=config.name)
+    elif config.merge:
+        data = merge(config.merge, path, benchmark=config.name)
     else:
-        from genmol.benchmark.scf import FULL, QUICK, SECTIONS, measure
-        from genmol.cli.console import track
+        data = _scf(config, path) if config.name == "scf" else _learned(config, path)
+    if config.name == "scf":
+        from genmol.benchmark.tables import markdown, targets
 
-        data = measure(
-            FULL if config.full else QUICK,
-            config.json or Path("benchmark_scf.json"),
-            repeat=config.repeat,
-            threads=config.threads,
-            resume=config.resume,
-            only=_chosen(config.only, SECTIONS),
-            progress=lambda rows, title, total: track(rows, title, total=total),
-        )
-    print(markdown(data), end="")
-    return 3 if any(target.verdict == "missed" for target in targets(data)) else 0
+        text, found = markdown(data), targets(data)
+    else:
+        from genmol.benchmark.learned_tables import learned_markdown, targets_of
+
+        text, found = learned_markdown(data), targets_of(data)
+    print(text, end="")
+    return 3 if any(target.verdict == "missed" for target in found) else 0
+
+
+def _scf(config: Config, path: Path) -> dict[str, Any]:
+    from genmol.benchmark.scf import FULL, QUICK, SECTIONS, measure
+    from genmol.cli.console import track
+
+    return measure(
+        FULL if config.full else QUICK,
+        path,
+        repeat=config.repeat,
+        threads=config.threads,
+        resume=config.resume,
+        only=_chosen(config.only, SECTIONS),
+        progress=lambda rows, title, total: track(rows, title, total=total),
+    )
+
+
+def _learned(config: Config, path: Path) -> dict[str, Any]:
+    from genmol.benchmark.learned import (
+        LEARNED_SECTIONS,
+        full_plan,
+        measure_learned,
+        quick_plan,
+    )
+    from genmol.cli.console import track
+
+    return measure_learned(
+        full_plan() if config.full else quick_plan(),
+        path,
+        model=config.model,
+        cache=config.cache,
+        repeat=config.repeat,
+        threads=config.threads,
+        resume=config.resume,
+        only=_chosen(config.only, LEARNED_SECTIONS),
+        progress=lambda rows, title, total: track(rows, title, total=total),
+    )
 
 
 def _qhflow(config: Config) -> int:

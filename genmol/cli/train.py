@@ -42,7 +42,7 @@ class Config:
     """Train a model on labels of "genmol label" and write its weights with their card.
 
     A run interrupted or killed at any moment goes on when its command is repeated. Options override
-    the recipe; without --recipe that of the run in --out, if there is one. Exit code 3 when the
+    the recipe; without --recipe that of the run in --out, if there is one. Exit code 2 when the
     loss is no longer finite; the last good state is kept.
 
     Attributes:

@@ -16,6 +16,8 @@ from genmol.core.units import HARTREE_TO_EV
 from genmol.plots.style import BLACK, GREY, MARKERS, PALETTE, save, styled
 
 __all__ = [
+    "History",
+    "columns",
     "convergence",
     "convergence_and_levels",
     "own_histories",
@@ -105,7 +107,7 @@ def show_convergence(
         threshold: of ``|g|`` (Hartree).
     """
     for i, (name, points) in enumerate(baselines.items()):
-        x, y = _columns(points)
+        x, y = columns(points)
         label = f"PySCF from {name}" + (" (its default)" if name == "minao" else "")
         axes.plot(
             x,
@@ -117,7 +119,7 @@ def show_convergence(
             markersize=5.5,
         )
     for i, (name, points) in enumerate(own.items()):
-        x, y = _columns(points)
+        x, y = columns(points)
         axes.plot(
             x, y, color=BLACK, marker="o", markersize=9, linewidth=2.6,
             linestyle=("-", "--", "-.", ":")[i % 4], label=f"genmol, {name}", zorder=5,
@@ -227,7 +229,8 @@ def _kinds(occupation: np.ndarray) -> list[str]:
     return ["empty" if n == 0 else "occupied" if n == full else "half filled" for n in occupation]
 
 
-def _columns(points: History) -> tuple[list[float], list[float]]:
+def columns(points: History) -> tuple[list[float], list[float]]:
+    """Builds and norms apart."""
     return [float(x) for x, _ in points], [float(y) for _, y in points]
 
 

@@ -157,7 +157,8 @@ def test_faulty_commands_are_explained(options, message, tmp_path, monkeypatch, 
 def test_the_command_knows_all_variants():
     from typing import get_args
 
+    from genmol.benchmark.learned import LEARNED_SECTIONS
     from genmol.benchmark.scf import SECTIONS
     from genmol.cli.benchmark import Part
 
-    assert get_args(Part) == (*SECTIONS, *VARIANTS)
+    assert set(get_args(Part)) == {*SECTIONS, *LEARNED_SECTIONS, *VARIANTS}
