@@ -254,6 +254,6 @@ table(["water", "first guess off by / µEh", "mean sample off by", "spread of sa
 # %% [markdown]
 # The stretched molecule is outside what the flow has seen: it is further off there. Which of the two,
 # flow or regression, gives the better start at equal compute is measured by `genmol benchmark
-# qhflow`, and the shipped model follows the result. What a model is worth on molecules it has not
+# qhflow`; the shipped models are regressions. What a model is worth on molecules it has not
 # seen is measured by `genmol benchmark learned`; to train one on a system of your own, label some
 # hundred geometries (`genmol label`) and run `genmol train hamiltonian --from hamiltonian-small`.
