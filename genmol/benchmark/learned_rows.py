@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gc
 import json
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from genmol.benchmark.fock_accuracy import accuracy
+from genmol.benchmark.process import in_own_process
 from genmol.benchmark.references import Levels, levels_of
 from genmol.core.errors import DeliveryError
 from genmol.qc import baselines
@@ -236,21 +236,7 @@ def _fresh_process(geometry: Geometry, way: str, model_name: str) -> dict[str, A
         "guess": way,
         "model": model_name,
     }
-    done = subprocess.run(
-        [sys.executable, "-m", "genmol.benchmark.learned_rows"],
-        input=json.dumps(job),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise DeliveryError(
-            got=f"exit code {done.returncode} from a solve in a process of its own ({last})",
-            wanted="its report",
-            remedy="free some memory and use --resume; the rows so far are kept",
-        )
-    return dict(json.loads(done.stdout.splitlines()[-1]))
+    return in_own_process("genmol.benchmark.learned_rows", job, wanted="its report")
 
 
 def _main() -> None:

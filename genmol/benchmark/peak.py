@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import json
 import resource
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any, Literal
 
-from genmol.core.errors import DeliveryError
+from genmol.benchmark.process import in_own_process
 
 __all__ = ["Solver", "measure_peak", "peak_mib"]
 
@@ -43,21 +42,9 @@ def measure_peak(molecule: str, xc: str, solver: Solver) -> dict[str, Any]:
         xc: functional as PySCF names it.
         solver: plain PySCF, or ours.
     """
-    done = subprocess.run(
-        [sys.executable, "-m", "genmol.benchmark.peak", solver],
-        input=json.dumps({"mol": molecule, "xc": xc}),
-        capture_output=True,
-        text=True,
-        check=False,
+    return in_own_process(
+        "genmol.benchmark.peak", {"mol": molecule, "xc": xc}, solver, wanted="its peak memory"
     )
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise DeliveryError(
-            got=f"exit code {done.returncode} from the {solver} process ({last})",
-            wanted="its peak memory",
-            remedy="free some memory and use --resume; the rows so far are kept",
-        )
-    return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
 def _main(solver: str) -> None:

@@ -14,13 +14,14 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     SpinnerColumn,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
 
-__all__ = ["console", "track"]
+__all__ = ["bar", "console", "track"]
 
 Item = TypeVar("Item")
 
@@ -38,12 +39,18 @@ def track(items: Iterable[Item], title: str, *, total: int | None = None) -> Ite
         title: what is being done, e.g. ``"labelling"``.
         total: how many there will be, if known; without it the bar shows count and time only.
     """
+    with bar(MofNCompleteColumn()) as progress:
+        yield from progress.track(items, total=total, description=title)
+
+
+def bar(*columns: ProgressColumn) -> Progress:
+    """A progress bar on stderr with the time passed and left, between them ``columns``; to be entered."""
     target = console()
-    progress = Progress(
+    return Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),
         BarColumn(),
-        MofNCompleteColumn(),
+        *columns,
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
@@ -51,5 +58,3 @@ def track(items: Iterable[Item], title: str, *, total: int | None = None) -> Ite
         disable=not target.is_terminal,
         transient=True,
     )
-    with progress:
-        yield from progress.track(items, total=total, description=title)

@@ -164,32 +164,14 @@ def _pair(text: str) -> tuple[str, Any]:
 @contextmanager
 def _shown(recipe: Recipe) -> Iterator[tuple[Any, Any]]:
     """A progress bar on a terminal, fed by the two callbacks it yields; silent elsewhere."""
-    from rich.progress import (
-        BarColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
+    from genmol.cli.console import bar
 
-    from genmol.cli.console import console
-
-    target = console()
-    progress = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        console=target,
-        disable=not target.is_terminal,
-        transient=True,
-    )
-    bar = progress.add_task("preparing", total=None)
+    progress = bar()
+    task = progress.add_task("preparing", total=None)
     shown = {"loss": "", "validation": ""}
 
     def prepared(done: int, total: int) -> None:
-        progress.update(bar, completed=done, total=total)
+        progress.update(task, completed=done, total=total)
 
     def trained(row: dict[str, Any]) -> None:
         if row["kind"] == "validation":
@@ -201,7 +183,7 @@ def _shown(recipe: Recipe) -> Iterator[tuple[Any, Any]]:
         if recipe.max_minutes:
             shares.append(row["minutes"] / recipe.max_minutes)
         title = f"step {row['step']}{shown['loss']}{shown['validation']}"
-        progress.update(bar, description=title, completed=min(1.0, max(shares)), total=1.0)
+        progress.update(task, description=title, completed=min(1.0, max(shares)), total=1.0)
 
     with progress:
         yield prepared, trained

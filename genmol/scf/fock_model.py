@@ -11,7 +11,7 @@ A generator (:mod:`genmol.scf.qhflow`) feeds a noisy ΔH and a time in as well.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 import torch
@@ -95,17 +95,9 @@ class FockModelConfig:
     @property
     def backbone(self) -> SO2Config:
         """The backbone's part."""
+        shape = [entry.name for entry in fields(SO2Config) if entry.name != "elements"]
         return SO2Config(
-            elements=tuple(sorted(self.shells)),
-            l_max=self.l_max,
-            channels=self.channels,
-            other_channels=self.other_channels,
-            edge_channels=self.edge_channels,
-            product_channels=self.product_channels,
-            layers=self.layers,
-            cutoff=self.cutoff,
-            n_radial=self.n_radial,
-            embedding=self.embedding,
+            elements=tuple(sorted(self.shells)), **{name: getattr(self, name) for name in shape}
         )
 
 
