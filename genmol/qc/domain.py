@@ -43,7 +43,7 @@ def object_fault(mf: Any) -> str | None:
 
 def basis_fault(mol: gto.Mole, basis: str) -> str | None:
     """Why the basis functions of ``mol`` are not those that PySCF calls ``basis``; None if they are."""
-    for label, functions in mol._basis.items():
+    for label, functions in sorted(mol._basis.items()):  # PySCF fills it in the order of a set
         symbol = gto.mole._std_symbol(label)
         try:
             expected = _functions(symbol, basis)
