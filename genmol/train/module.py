@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from genmol.core.errors import InputError
+from genmol.train.muon import Muon
 from genmol.train.recipe import Recipe
 
 __all__ = ["NamedBatch", "Task", "TrainingModule", "update_average"]
@@ -99,9 +100,10 @@ class TrainingModule(pl.LightningModule):
         return minutes is not None and self.seconds >= 60 * minutes
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """AdamW over the trained weights."""
+        """The recipe's, over the trained weights."""
+        optimizer = {"muon": Muon, "adamw": torch.optim.AdamW}[self.recipe.optimizer]
         weights = [p for p in self.model.parameters() if p.requires_grad]
-        return torch.optim.AdamW(
+        return optimizer(
             weights, lr=self.recipe.learning_rate, weight_decay=self.recipe.weight_decay
         )
 

@@ -55,10 +55,12 @@ class Recipe:
         finetune: what is minimised: ``none``, the loss; ``wa``, its orbital term alone (wavefunction
             alignment) unless ``loss`` says otherwise; ``commutator``, the orbital gradient of the
             predicted density at the cheap level, which needs no labels.
+        optimizer: of the weights; Muon orthogonalises the steps of matrices
+            (:mod:`genmol.train.muon`).
         learning_rate: highest, after the warm-up.
         floor: last learning rate as a share of the highest.
         warmup_steps: steps in which the learning rate grows from zero.
-        weight_decay: of AdamW.
+        weight_decay: decoupled, of all weights.
         clip: largest norm of the gradient; longer ones are scaled down to it.
         ema: decay of the average of the weights, which is validated and exported.
         batch_pairs: most ordered atom pairs in a batch, summed over its molecules.
@@ -87,6 +89,7 @@ class Recipe:
     prior_width: float = 0.02
     loss: Mapping[str, float] = field(default_factory=dict)
     finetune: Literal["none", "wa", "commutator"] = "none"
+    optimizer: Literal["muon", "adamw"] = "adamw"
     learning_rate: float = 2e-3
     floor: float = 0.01
     warmup_steps: int = 200
