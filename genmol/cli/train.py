@@ -50,6 +50,7 @@ class Config:
         data: label folders or packed files, of one level of theory.
         out: folder of the run: recipe, checkpoints, metrics, and model.safetensors with its card.
         from_: weights to start at: a shipped name, a folder or a file; they decide the network.
+        calibration: label folders or packed files of further molecules, to set the intervals with.
         recipe: JSON file as a run writes it.
         options: fields of the recipe.
         cache: folder of what is computed for each label, for several runs on the same labels;
@@ -68,6 +69,7 @@ class Config:
     data: tuple[Path, ...]
     out: Path
     from_: Annotated[Path | None, tyro.conf.arg(name="from")] = None
+    calibration: tuple[Path, ...] = ()
     recipe: Path | None = None
     options: Annotated[Options, tyro.conf.arg(name="")] = field(default_factory=Options)
     cache: Path | None = None
@@ -94,7 +96,7 @@ def run(config: Config) -> int:
     if config.json is not None:
         check_writable(config.json)
     recipe = _recipe(config)
-    for path in config.data:
+    for path in (*config.data, *config.calibration):
         if not path.exists():
             raise InputError(
                 got=f"the data {path}, which do not exist",
@@ -110,6 +112,7 @@ def run(config: Config) -> int:
             config.out,
             resume=config.resume,
             start_from=config.from_,
+            calibration=config.calibration,
             cache=config.cache,
             device=config.device,
             devices=config.devices,

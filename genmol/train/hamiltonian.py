@@ -65,6 +65,7 @@ def train(
     *,
     resume: bool = True,
     start_from: str | Path | None = None,
+    calibration: Sequence[str | Path] = (),
     cache: str | Path | None = None,
     device: Literal["auto", "cpu", "cuda"] = "auto",
     devices: int = 1,
@@ -82,6 +83,8 @@ def train(
         out: folder of the run.
         resume: go on with a run there; False refuses one.
         start_from: weights to start at; their card decides the network.
+        calibration: label folders or files of further molecules, which set the filter and the
+            intervals together with those that validate; neither trained on nor part of the run.
         cache: folder of what is computed for each label; ``out/cache`` if None.
         device: where.
         devices: processes, one device each.
@@ -129,13 +132,15 @@ def train(
         "versions": versions("pyscf"),
     }
     _check_run(begun, identity, out)
-    examples = prepare(
-        labels,
+    further = _further(calibration, labels, by_frame=recipe.split == "frame")
+    prepared = prepare(
+        [*labels, *further],
         start=recipe.start,
         cache=cache or out / "cache",
         workers=workers,
         progress=progress,
     )
+    examples, separate = prepared[: len(labels)], prepared[len(labels) :]
     in_train = [example for example in examples if example.part == "train"]
     in_test = [example for example in examples if example.part == "test"]
 
@@ -170,7 +175,7 @@ def train(
             recipe, labels, identity, trained, metrics, data, licence, identity["started_from"]
         ),
     )
-    card = calibrated(out / "model.safetensors", validation)
+    card = calibrated(out / "model.safetensors", [*validation, *separate])
     return TrainedModel(
         out / "model.safetensors", card, trained.step, trained.minutes, trained.resumed_from
     )
@@ -212,6 +217,29 @@ def _check_run(begun: Mapping[str, Any] | None, identity: Mapping[str, Any], out
             )
 
 
+def _further(
+    paths: Sequence[str | Path], labels: Sequence[RawLabel], *, by_frame: bool
+) -> list[RawLabel]:
+    """Labels to calibrate with, of no molecule (or structure, if split by frame) of the data."""
+    if not paths:
+        return []
+
+    def identity(label: RawLabel) -> str:
+        return label.structure if by_frame else label.source
+
+    found = read_labels(list(paths), split="frame", level=labels[0].level)
+    known = {identity(label) for label in labels}
+    if both := [label.name for label in found if identity(label) in known]:
+        raise InputError(
+            got=f"{len(both)} of {len(found)} labels to calibrate with of molecules that are in the "
+            f"data, too ({', '.join(both[:5])})",
+            wanted="what the model does not see in training",
+            remedy="leave them out of one of the two",
+        )
+    _check_elements(found, {int(z) for label in labels for z in label.numbers}, "the data")
+    return found
+
+
 def _check_level(labels: Sequence[RawLabel], weights: Weights | None) -> None:
     """Labels must be of the level of theory that the weights were trained for."""
     if weights is None:
@@ -227,12 +255,16 @@ def _check_level(labels: Sequence[RawLabel], weights: Weights | None) -> None:
             remedy="leave --from out, or label with that functional and basis",
         )
     known = {int(z) for z in weights.card["config"]["shells"]}
+    _check_elements(labels, known, "the weights to start at")
+
+
+def _check_elements(labels: Sequence[RawLabel], known: set[int], whose: str) -> None:
     found = {int(z) for label in labels for z in label.numbers}
     if unknown := sorted(found - known):
         raise InputError(
             got=f"labels with the elements {', '.join(chemical_symbols[z] for z in unknown)}",
-            wanted=f"those of the weights: {', '.join(chemical_symbols[z] for z in sorted(known))}",
-            remedy="leave these labels out, or train from scratch without --from",
+            wanted=f"those of {whose}: {', '.join(chemical_symbols[z] for z in sorted(known))}",
+            remedy="leave these labels out, or train from scratch on labels of all of them",
         )
 
 

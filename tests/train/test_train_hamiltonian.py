@@ -85,6 +85,24 @@ def test_weights_card_and_recipe(labels, trained, capsys):
     assert load_weights(trained / "model").card["training"]["steps"] == 5
 
 
+def test_further_molecules_calibrate(labels, tmp_path, capsys):
+    bent = [[0, 0, 0], [0, 0, 0.97], [0, 1.4, -0.3]]
+    for name, symbols in {"hof": "OHF", "carbon": "CHH"}.items():
+        atoms = Atoms(symbols, bent)
+        write_label(tmp_path / name / "label.npz", label_structure(atoms, SETTINGS, source=name))
+    out = tmp_path / "out"
+    options = [*NETWORK, "--max-steps", 1, "--calibration"]
+    assert main(command(labels, out, *options, labels)) == 2
+    assert "4 of 4 labels to calibrate with" in capsys.readouterr().err
+    assert main(command(labels, out, *options, tmp_path / "carbon")) == 2
+    assert "labels with the elements C; wanted those of the data: H, O, F" in capsys.readouterr().err
+    assert not out.exists()
+    assert main(command(labels, out, *options, tmp_path / "hof")) == 0
+    card = load_weights(out / "model").card
+    validation = card["metrics"]["validation"]["labels"]
+    assert card["calibration"]["quantities"]["gap_ev"]["molecules"] == validation + 1
+
+
 def test_fine_tuning_begins_at_the_weights(labels, trained, tmp_path):
     start = load_weights(trained / "model")
     options = ["--from", trained / "model", "--learning-rate", 1e-12, *SHORT]
