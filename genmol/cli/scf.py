@@ -34,8 +34,9 @@ class Config:
         input: structure file (.xyz, .extxyz, .sdf).
         settings: level of theory, accuracy, checks.
         json: write the report here; for a trajectory, one JSON line per frame.
-        plot: write a picture of the convergence and the orbital energies here (.png, .pdf, .svg); with
-            --compare, PySCF's own convergence from each of its guesses is computed and drawn as well.
+        plot: write a picture of the convergence and the orbital energies here (.png, .pdf, .svg), or
+            with --mode predict of orbitals and charges with their intervals; with --compare, PySCF's
+            own convergence from each of its guesses is computed and drawn as well.
         out: write the structure with energy and forces here (.extxyz).
         save_density: write the converged or predicted density here (.npz), for --guess-file.
         compare: run plain PySCF as well and show both.
@@ -133,7 +134,6 @@ def _announce(attempt: Attempt) -> None:
 def _refuse_together(config: Config) -> None:
     chosen = [n for n in ("compare", "optimize", "multiplicity_scan") if getattr(config, n)]
     if config.settings.mode == "predict":
-        chosen += [n for n in ("plot",) if getattr(config, n)]
         chosen = ["mode predict", *chosen] if chosen else []
     if len(chosen) > 1:
         flags = " and ".join("--" + name.replace("_", "-") for name in chosen)
@@ -198,6 +198,10 @@ def _predict(config: Config, atoms: Atoms) -> int:
         from genmol.qc.guess import save_density
 
         save_density(config.save_density, mf)
+    if config.plot is not None:
+        from genmol.plots.prediction import save_prediction
+
+        save_prediction(config.plot, result, atoms.get_chemical_symbols())
     print(prediction_text(prediction))
     return prediction.certificate.exit_code
 

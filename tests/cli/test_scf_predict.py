@@ -40,7 +40,7 @@ def test_one_structure(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: An
     knowing(monkeypatch, [water()])
     code = main(
         ["scf", "water.xyz", *LEVEL, "--mode", "predict", "--json", "p.json", "--out", "p.extxyz",
-         "--save-density", "d.npz"]
+         "--save-density", "d.npz", "--plot", "p.png"]
     )  # fmt: skip
     assert code == 0
     printed = capsys.readouterr().out
@@ -48,6 +48,7 @@ def test_one_structure(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: An
     assert "verdict: warn" in printed  # no calibration
     record = json.loads(Path("p.json").read_text())
     assert record["predicted"] is True
+    assert Path("p.png").read_bytes().startswith(b"\x89PNG")
     frame = ase.io.read("p.extxyz")
     assert "REF_energy" not in frame.info
     assert frame.info["predicted_gap"] == pytest.approx(record["gap_ev"])
@@ -104,7 +105,6 @@ def test_a_frame_outside_the_domain_is_refused_beforehand(folder: Path, capsys: 
         (["--multiplicity", "3"], "open shells"),
         (["--solvent", "water"], "solvent"),
         (["--forces"], "--forces"),
-        (["--plot", "x.png"], "--plot"),
         (["--compare"], "--compare"),
         (["--optimize"], "--optimize"),
         (["--model", "nowhere"], "no weights called nowhere"),
