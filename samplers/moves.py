@@ -2,9 +2,11 @@ r"""Moves of a kind of their own: proposals, their Metropolis step, and moves on
 
 A :class:`Proposal` says where to go, and the log-ratio of the densities of proposing the way back and
 the way there, :math:`\log q(x \mid x') - \log q(x' \mid x)`; :class:`MetropolisHastings` does the rest.
-A :class:`Cycle` of moves leaves π as it is if every part does. :class:`DelayedAcceptance` lets a cheap density do most of the work and an expensive one
-decide (Christen and Fox, 2005): m steps of a kernel that is reversible for the cheap density c lead
-from x to x', which is accepted with probability
+A :class:`Cycle` of moves leaves π as it is if every part does.
+
+:class:`DelayedAcceptance` lets a cheap density do most of the work and an expensive one decide (Christen
+and Fox, 2005): m steps of a kernel that is reversible for the cheap density c lead from x to x', which
+is accepted with probability
 
 .. math::
     \min\Bigl(1,\ \frac{\pi(x')\,c(x)}{\pi(x)\,c(x')}\Bigr),
