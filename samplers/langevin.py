@@ -7,8 +7,8 @@ r"""Langevin dynamics at unit temperature: overdamped with and without correctio
 
 :class:`MALA` makes the same step a proposal of Metropolis and Hastings (Roberts and Tweedie, 1996) and
 is exact. :class:`BAOAB` has velocities and a friction γ (Leimkuhler and Matthews, 2013): half a kick,
-half a drift, the exact Ornstein-Uhlenbeck law of the velocity over h, half a drift, half a kick. Its error
-is O(h²), too, but the positions of a Gaussian are exact.
+half a drift, the exact Ornstein-Uhlenbeck law of the velocity over h, half a drift, half a kick. Its
+error is O(h²), too, but the positions of a Gaussian are exact.
 
 ξ is standard normal in the target's space; masses and kT are one.
 """

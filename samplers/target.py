@@ -198,8 +198,24 @@ class Path(Target):
 
     def evaluate(self, x: Tensor) -> Evaluation:
         """The same with its gradient."""
-        first, second = self.reference.evaluate(x), self.goal.evaluate(x)
+        return self.mixed(self.reference.evaluate(x), self.goal.evaluate(x))
+
+    def mixed(self, first: Evaluation, second: Evaluation) -> Evaluation:
+        """From the evaluations of both ends."""
         return Evaluation(*map(self._mix, first, second))
+
+    def parts(
+        self, x: Float[Tensor, "n *shape"], log_density: Tensor, gradient: Tensor
+    ) -> tuple[Evaluation, Evaluation]:
+        """Both ends from the mixture at λ > 0: the goal is not asked again, only the reference."""
+        first = self.reference.evaluate(x)
+
+        def unmix(start: Tensor, mixed: Tensor) -> Tensor:
+            weight = self._weight(mixed)
+            return start + (mixed - start) / weight
+
+        goal = (unmix(a, b) for a, b in zip(first, (log_density, gradient), strict=True))
+        return first, Evaluation(*goal)
 
     def rows(self, index: Tensor) -> Path:
         """With the λ of these rows."""
@@ -207,11 +223,14 @@ class Path(Target):
         return Path(self.reference.rows(index), self.goal.rows(index), weight)
 
     def _mix(self, start: Tensor, end: Tensor) -> Tensor:
-        weight = self.weight.to(end.dtype)
-        weight = weight.reshape(*weight.shape, *[1] * (end.ndim - weight.ndim))
-        # 0 · (−∞) is not a number: at λ = 0 the goal does not count
+        weight = self._weight(end)
         mixed = (1 - weight) * start + weight * end
+        # 0 · (−∞) is not a number: at λ = 0 the goal does not count
         return torch.where(weight == 0, start.expand_as(mixed), mixed)
+
+    def _weight(self, like: Tensor) -> Tensor:
+        weight = self.weight.to(like.dtype)
+        return weight.reshape(*weight.shape, *[1] * (like.ndim - weight.ndim))
 
 
 class GradientError(ValueError):
