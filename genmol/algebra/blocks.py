@@ -126,7 +126,7 @@ class BondBlocks(nn.Module):
 
 def _apply(flat: Tensor, index: Tensor, factor: Tensor) -> Tensor:
     f = factor.to(flat.dtype)
-    return flat[:, index[0]] * f[0] + flat[:, index[1]] * f[1]
+    return flat.index_select(1, index[0]) * f[0] + flat.index_select(1, index[1]) * f[1]
 
 
 def _couple(l1: int, l2: int) -> list[tuple[int, list[dict[tuple[int, int], float]]]]:
@@ -160,6 +160,8 @@ class SiteBlocks(nn.Module):
         channels: for every degree L, the number of irreps of natural and of the other parity.
     """
 
+    basis: Tensor
+
     def __init__(self, shells: Sequence[int]) -> None:
         super().__init__()
         self.width = sum(2 * l + 1 for l in shells)
@@ -173,38 +175,25 @@ class SiteBlocks(nn.Module):
                     basis[rows, cols] = coupling(l1, l2, degree)
                     columns[degree][(l1 + l2 + degree) % 2].append(basis.flatten(0, 1))
         self.channels = [(len(natural), len(other)) for natural, other in columns]
-        for degree, both in enumerate(columns):
-            for name, found in zip(("natural", "other"), both, strict=True):
-                empty = torch.zeros(self.width**2, 2 * degree + 1, 0, dtype=torch.float64)
-                stacked = torch.stack(found, dim=2) if found else empty
-                self.register_buffer(f"{name}{degree}", stacked, persistent=False)
+        stacked = [
+            torch.stack(found, dim=2).flatten(1) for both in columns for found in both if found
+        ]
+        self.register_buffer("basis", torch.cat(stacked, dim=1), persistent=False)
 
     @property
     def l_max(self) -> int:
         """Highest degree in a block."""
         return len(self.channels) - 1
 
-    def _basis(self, like: Tensor) -> list[tuple[Tensor, Tensor]]:
-        buffers = dict(self.named_buffers())
-        return [
-            (buffers[f"natural{l}"].to(like.dtype), buffers[f"other{l}"].to(like.dtype))
-            for l in range(len(self.channels))
-        ]
-
     def to_irreps(self, blocks: Float[Tensor, "n width width"]) -> list[tuple[Tensor, Tensor]]:
         """For every degree: natural and other parity, each (n_atoms, 2L+1, channels)."""
-        flat = blocks.flatten(1)
-        return [
-            (torch.einsum("nb,bmc->nmc", flat, p), torch.einsum("nb,bmc->nmc", flat, q))
-            for p, q in self._basis(blocks)
-        ]
+        flat = blocks.flatten(1) @ self.basis.to(blocks.dtype)
+        shapes = [(2 * l + 1, n) for l, both in enumerate(self.channels) for n in both]
+        parts = flat.split([size * n for size, n in shapes], dim=1)
+        irreps = [x.unflatten(1, shape) for x, shape in zip(parts, shapes, strict=True)]
+        return list(zip(irreps[::2], irreps[1::2], strict=True))
 
     def to_blocks(self, irreps: Sequence[tuple[Tensor, Tensor]]) -> Float[Tensor, "n width width"]:
         """Undo :meth:`to_irreps`."""
-        flat = sum(
-            torch.einsum("nmc,bmc->nb", x, basis)
-            for both, bases in zip(irreps, self._basis(irreps[0][0]), strict=True)
-            for x, basis in zip(both, bases, strict=True)
-        )
-        assert isinstance(flat, Tensor)
-        return flat.unflatten(1, (self.width, self.width))
+        flat = torch.cat([x.flatten(1) for both in irreps for x in both], dim=1)
+        return (flat @ self.basis.to(flat.dtype).T).unflatten(1, (self.width, self.width))

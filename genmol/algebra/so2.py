@@ -114,29 +114,39 @@ class EdgeFrames:
         for l, matrix in enumerate(wigner):
             full[:, l * l : (l + 1) ** 2, l * l : (l + 1) ** 2] = matrix
         natural, other, signs = _order_major(l_max)
-        return cls(wigner, full[:, natural], full[:, other] * full.new_tensor(signs)[:, None])
+        in_order, turned = (
+            full.index_select(1, torch.tensor(rows, device=full.device))
+            for rows in (natural, other)
+        )
+        return cls(wigner, in_order, turned * full.new_tensor(signs)[:, None])
 
     @property
     def l_max(self) -> int:
         """Highest degree."""
         return len(self.wigner) - 1
 
-    def enter(self, natural: Tensor, other: Tensor) -> FrameFeatures:
+    def enter(
+        self, natural: Tensor, other: Tensor, beside: FrameFeatures | None = None
+    ) -> FrameFeatures:
         """Bring features of each edge's end into its frame.
 
         Args:
             natural: (n_edges, (l_max+1)², channels), parity (-1)^l.
             other: (n_edges, (l_max+1)², channels'), parity -(-1)^l.
+            beside: features that are in the frame already, to be appended.
         """
         size = self.l_max + 1
         rows = [size, *[2 * (size - m) for m in range(1, size)]]
         n, *ns = (self.natural @ natural).split(rows, dim=1)
         o, *os = (self.other @ other).split(rows, dim=1)
-        features = [n.flatten(1)[:, None], o.flatten(1)[:, None]]
-        for parts in zip(ns, os, strict=True):
-            both = [x.reshape(len(x), 2, x.shape[1] // 2 * x.shape[2]) for x in parts]
-            features.append(torch.cat(both, dim=2))
-        return features
+        parts = [[n.flatten(1)[:, None]], [o.flatten(1)[:, None]]]
+        parts += [
+            [x.reshape(len(x), 2, x.shape[1] // 2 * x.shape[2]) for x in both]
+            for both in zip(ns, os, strict=True)
+        ]
+        if beside is not None:
+            parts = [[*x, z] for x, z in zip(parts, beside, strict=True)]
+        return [torch.cat(x, dim=2) for x in parts]
 
     def leave(
         self, features: FrameFeatures, channels: int, other_channels: int
@@ -146,17 +156,16 @@ class EdgeFrames:
         Returns:
             (n_edges, (l_max+1)², channels) and (n_edges, (l_max+1)², other_channels).
         """
-        size, n_edges = self.l_max + 1, len(features[0])
-        natural = [features[0].reshape(n_edges, size, channels)]
-        other = [features[1].reshape(n_edges, size, other_channels)]
+        size, dim = self.l_max + 1, self.natural.shape[1]
+        natural, other = [features[0][:, 0]], [features[1][:, 0]]
         for m in range(1, size):
             rows = size - m
             x, o = features[1 + m].split([rows * channels, rows * other_channels], dim=2)
-            natural.append(x.reshape(n_edges, 2 * rows, channels))
-            other.append(o.reshape(n_edges, 2 * rows, other_channels))
+            natural += x.unbind(1)
+            other += o.unbind(1)
         return (
-            self.natural.mT @ torch.cat(natural, dim=1),
-            self.other.mT @ torch.cat(other, dim=1),
+            self.natural.mT @ torch.cat(natural, dim=1).unflatten(1, (dim, channels)),
+            self.other.mT @ torch.cat(other, dim=1).unflatten(1, (dim, other_channels)),
         )
 
 
@@ -187,7 +196,7 @@ class O2Linear(nn.Module):
 
     def forward(self, features: FrameFeatures) -> FrameFeatures:
         """Mix the channels of each irrep."""
-        mixed = [x @ w for x, w in zip(features, self.weights, strict=True)]
+        mixed = [x @ w for x, w in zip(features, self.weights.parameters(), strict=True)]
         mixed[0] = mixed[0] + self.bias
         return mixed
 
@@ -195,7 +204,7 @@ class O2Linear(nn.Module):
 class CircleProduct(nn.Module):
     r"""SO(2) tensor product of two features, channel by channel, as a product on the circle.
 
-    Both inputs have as many channels in 0+ and in every order 1..m_max (0- is not used). The result
+    Both factors have as many channels in 0+ and in every order 1..m_max (0- is not used). The result
     has them too, and in 0- the mirror-odd part of the product's order 0,
     :math:`\sum_m a_{m,\cos} b_{m,\sin} - a_{m,\sin} b_{m,\cos}`.
     """
@@ -219,11 +228,12 @@ class CircleProduct(nn.Module):
             quarter[i + 1, i], quarter[i, i + 1] = (2 * m_max) ** -0.5, -((2 * m_max) ** -0.5)
         self.register_buffer("quarter", quarter, persistent=False)
 
-    def forward(self, a: FrameFeatures, b: FrameFeatures) -> FrameFeatures:
-        """Multiply; every tensor (n_edges, size, channels)."""
-        u, v = (torch.cat([x[0], *x[2:]], dim=1) for x in (a, b))
-        points, weights = self.points.to(u.dtype), self.weights.to(u.dtype)
-        product = weights @ ((points @ u) * (points @ v))
+    def forward(self, factors: FrameFeatures) -> FrameFeatures:
+        """Multiply the first half of the channels with the second half."""
+        both = torch.cat([factors[0], *factors[2:]], dim=1)
+        u, v = both.chunk(2, dim=2)
+        f, g = (self.points.to(u.dtype) @ both).chunk(2, dim=2)
+        product = self.weights.to(u.dtype) @ (f * g)
         odd = ((self.quarter.to(u.dtype) @ u) * v).sum(1, keepdim=True)
         scalar, *pairs = product.split([1] + [2] * (product.shape[1] // 2), dim=1)
         return [scalar, odd, *pairs]

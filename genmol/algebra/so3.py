@@ -84,11 +84,17 @@ def _real_basis(degree: int) -> np.ndarray:
 
 def wigner_matrices(rotation: Float[Tensor, "n 3 3"], l_max: int) -> list[Float[Tensor, "n _ _"]]:
     """D^0 to D^l_max of proper rotations, each (n, 2l+1, 2l+1), in e3nn's basis."""
-    n = len(rotation)
-    matrices = [rotation.new_ones(n, 1, 1), rotation][: l_max + 1]
+    matrices = [rotation.new_ones(len(rotation), 1, 1), rotation][: l_max + 1]
     for degree in range(1, l_max):
-        size = 3 * (2 * degree + 1)
-        c = coupling(1, degree, degree + 1).to(rotation).reshape(size, -1)
-        product = rotation[:, :, None, :, None] * matrices[-1][:, None, :, None, :]
-        matrices.append(c.T @ (product.reshape(n, size, size) @ c))
+        products = rotation.flatten(1)[:, :, None] * matrices[-1].flatten(1)[:, None]
+        rise = products.flatten(1) @ torch.from_numpy(_ascent(degree)).to(rotation)
+        matrices.append(rise.unflatten(1, (2 * degree + 3, 2 * degree + 3)))
     return matrices
+
+
+@cache
+def _ascent(degree: int) -> Float[np.ndarray, "products elements"]:
+    """Elements of D^(l+1) from the products of those of D^1 and D^l, all row by row."""
+    c = coupling(1, degree, degree + 1).numpy()
+    table = np.einsum("mnk,MNK->mMnNkK", c, c)
+    return table.reshape(c[..., 0].size ** 2, -1)

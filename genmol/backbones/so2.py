@@ -182,8 +182,8 @@ class SO2Backbone(Backbone):
 
         fed = [edge.new_zeros(len(edge), 1 + (k > 1), 0) for k in range(c.l_max + 2)]
         if edge_inputs is not None and self.input_scale is not None:
-            scale = self.input_scale(edge)[:, None].split(self.edge_inputs, dim=2)
-            fed = [v * (1 + s) for v, s in zip(edge_inputs, scale, strict=True)]
+            scale = (1 + self.input_scale(edge)[:, None]).split(self.edge_inputs, dim=2)
+            fed = [v * s for v, s in zip(edge_inputs, scale, strict=True)]
         z = self.edge_start([torch.cat([fed[0], edge[:, None]], dim=2), *fed[1:]])
 
         for layer in self.layers:
@@ -203,7 +203,7 @@ class _Layer(nn.Module):
         hidden = list(c.edge_channels)
         self.gate = OrderGate(hidden)
         product = [c.product_channels, 0, *[c.product_channels] * c.l_max]
-        self.split = [[h, p, p] for h, p in zip(hidden, product, strict=True)]
+        self.split = [[h, 2 * p] for h, p in zip(hidden, product, strict=True)]
         entering = entering_channels(c.l_max, c.channels, c.other_channels)
         into = [2 * e + h for e, h in zip(entering, hidden, strict=True)]
         self.node_norm = DegreeNorm(c.l_max, c.channels)
@@ -231,27 +231,24 @@ class _Layer(nn.Module):
         frames: EdgeFrames,
     ) -> tuple[Tensor, Tensor, FrameFeatures]:
         c = self.c
-        nx, no = self.node_norm(x), self.other_norm(other)
-        ends = frames.enter(
-            torch.cat([nx[receiver], nx[sender]], dim=2),
-            torch.cat([no[receiver], no[sender]], dim=2),
+        # On a CPU index_select takes a fifth of the time of indexing
+        ends, other_ends = (
+            torch.cat([v.index_select(0, end) for end in (receiver, sender)], dim=2)
+            for v in (self.node_norm(x), self.other_norm(other))
         )
-        joined = [torch.cat(v, dim=2) for v in zip(ends, self.edge_norm(z), strict=True)]
-        y = self.first(joined)
+        y = self.first(frames.enter(ends, other_ends, beside=self.edge_norm(z)))
         scale = 1 + self.modulation(edge)[:, None]
         y = [v * s for v, s in zip(y, scale.split([v.shape[2] for v in y], dim=2), strict=True)]
-        parts = [v.split(sizes, dim=2) for v, sizes in zip(y, self.split, strict=True)]
-        hidden = self.gate([p[0] for p in parts])
-        fused = self.product([p[1] for p in parts], [p[2] for p in parts])
-        both = [torch.cat(v, dim=2) for v in zip(hidden, fused, strict=True)]
-        out = [v.split(sizes, dim=2) for v, sizes in zip(self.second(both), self.out, strict=True)]
-        z = [v + update[0] for v, update in zip(z, out, strict=True)]
+        hidden, factors = _split_channels(y, self.split)
+        both = [
+            torch.cat(v, dim=2) for v in zip(self.gate(hidden), self.product(factors), strict=True)
+        ]
+        updates, messages = _split_channels(self.second(both), self.out)
+        z = [v + update for v, update in zip(z, updates, strict=True)]
         w = (weight * self.message_scale)[:, None, None]
-        message, other_message = frames.leave(
-            [update[1] * w for update in out], c.channels, c.other_channels
-        )
-        x = x.index_add(0, receiver, message)
-        other = other.index_add(0, receiver, other_message)
+        message, other_message = frames.leave(messages, c.channels, c.other_channels)
+        x = x.index_add(0, receiver, w * message)
+        other = other.index_add(0, receiver, w * other_message)
         scalars = self.node_norm(x)[:, 0]
         return self.forward_natural(x, scalars), self.forward_other(other, scalars), z
 
@@ -269,4 +266,10 @@ class _FeedForward(nn.Module):
     def forward(self, x: Tensor, scalars: Tensor) -> Tensor:
         up = self.up(self.norm(x))
         gate = 2 * torch.sigmoid(self.gates(scalars)).unflatten(1, (-1, up.shape[2]))
-        return x + self.down(up * gate[:, self.norm.degree])
+        return x + self.down(up * gate.index_select(1, self.norm.degree))
+
+
+def _split_channels(features: FrameFeatures, sizes: list[list[int]]) -> list[FrameFeatures]:
+    """The parts of every irrep that lie one after the other in its channels."""
+    parts = [v.split(size, dim=2) for v, size in zip(features, sizes, strict=True)]
+    return [list(part) for part in zip(*parts, strict=True)]

@@ -28,7 +28,6 @@ from torch import Tensor, nn
 
 from genmol.algebra.blocks import BondBlocks, SiteBlocks
 from genmol.algebra.so2 import FrameFeatures, O2Linear
-from genmol.backbones.features import Features, unpack_nodes
 from genmol.heads.orbitals import MatrixLayout, OrbitalSlots
 from genmol.nn.gates import DegreeLinear, OrderGate
 
@@ -59,7 +58,7 @@ class BlockScales(nn.Module):
         floor: float = 1e-3,
     ) -> None:
         super().__init__()
-        self.floor = floor
+        self.channels, self.floor = list(channels), floor
         self.invariant = list(invariant)
         for k, n in enumerate(channels):
             self.register_buffer(f"mean{k}", torch.zeros(kinds, n))
@@ -86,18 +85,23 @@ class BlockScales(nn.Module):
 
     def normalise(self, irreps: Sequence[Tensor], kind: Tensor) -> list[Tensor]:
         """(x - mean)/scale."""
-        b = dict(self.named_buffers())
-        return [
-            (x - b[f"mean{k}"][kind][:, None]) / b[f"scale{k}"][kind][:, None]
-            for k, x in enumerate(irreps)
-        ]
+        rows = zip(irreps, self._scales(kind), self._means(kind), strict=True)
+        return [(x if mean is None else x - mean) / scale for x, scale, mean in rows]
 
     def restore(self, irreps: Sequence[Tensor], kind: Tensor) -> list[Tensor]:
         """Undo :meth:`normalise`."""
-        b = dict(self.named_buffers())
+        rows = zip(irreps, self._scales(kind), self._means(kind), strict=True)
+        return [x * scale if mean is None else x * scale + mean for x, scale, mean in rows]
+
+    def _scales(self, kind: Tensor) -> Sequence[Tensor]:
+        """One (n, 1, channels) for every index, looked up together."""
+        table = torch.cat([getattr(self, f"scale{k}") for k in range(len(self.channels))], dim=1)
+        return table.index_select(0, kind)[:, None].split(self.channels, dim=2)
+
+    def _means(self, kind: Tensor) -> list[Tensor | None]:
         return [
-            x * b[f"scale{k}"][kind][:, None] + b[f"mean{k}"][kind][:, None]
-            for k, x in enumerate(irreps)
+            getattr(self, f"mean{k}").index_select(0, kind)[:, None] if invariant else None
+            for k, invariant in enumerate(self.invariant)
         ]
 
 
@@ -212,9 +216,15 @@ class HamiltonianHead(nn.Module):
             self.carried.weight.mul_(0.1)
         self.register_buffer("shell_pair", torch.tensor(bond.shell_pair), persistent=False)
 
-    def on_sites(self, features: Features, element: Tensor) -> Float[Tensor, "n_atoms width width"]:
-        """Blocks of every atom with itself."""
-        x, other = unpack_nodes(features)
+    def on_sites(
+        self, x: Tensor, other: Tensor, element: Tensor
+    ) -> Float[Tensor, "n_atoms width width"]:
+        """Blocks of every atom with itself.
+
+        Args:
+            x, other: features of natural and of the other parity, each (n_atoms, components, channels).
+            element: index of each atom's.
+        """
         l_max = self.site.l_max
         x = x[:, : (l_max + 1) ** 2]
         mixed = self.site_mix(x)
@@ -222,10 +232,9 @@ class HamiltonianHead(nn.Module):
         irreps = []
         for l in range(l_max + 1):
             where = slice(l * l, (l + 1) ** 2)
-            irreps.append(
-                (mixed[:, where] * gates[:, l : l + 1]) @ self.site_weights[2 * l][element]
-            )
-            irreps.append(other[:, where] @ self.site_weights[2 * l + 1][element])
+            of_both = (mixed[:, where] * gates[:, l : l + 1], other[:, where])
+            for k, y in enumerate(of_both):
+                irreps.append(y @ self.site_weights[2 * l + k].index_select(0, element))
         irreps = self.site_scales.restore(irreps, element)
         return self.site.to_blocks(list(zip(irreps[::2], irreps[1::2], strict=True)))
 
@@ -250,15 +259,13 @@ class HamiltonianHead(nn.Module):
         norm = sum((x * x).sum((1, 2), keepdim=True) for x in overlap)
         assert isinstance(norm, Tensor)
         fading = (norm / (norm + _FADING**2)).sqrt()
-        gains = self.pair_gain[kind][:, None].split(self.bond.channels, dim=2)
-        free = [x * g * fading for x, g in zip(free, gains, strict=True)]
-        factors = 0.02 * self.carried(hidden[0][:, 0])
-        alpha, beta = (f[:, self.shell_pair] for f in factors.chunk(2, dim=1))
+        gains = self.pair_gain.index_select(0, kind)[:, None] * fading
+        gains = gains.split(self.bond.channels, dim=2)
+        factors = (0.02 * self.carried(hidden[0][:, 0])).chunk(2, dim=1)
+        alpha, beta = (self.bond.split(f.index_select(1, self.shell_pair)) for f in factors)
+        known = zip(alpha, overlap, beta, initial, strict=True)
         rows = [
-            f + self._scale(alpha, k, s) + self._scale(beta, k, h)
-            for k, (f, s, h) in enumerate(zip(free, overlap, initial, strict=True))
+            x * gain + a * s + b * h
+            for x, gain, (a, s, b, h) in zip(free, gains, known, strict=True)
         ]
         return rotation.mT @ self.bond.to_blocks(rows) @ rotation
-
-    def _scale(self, factor: Tensor, k: int, x: Tensor) -> Tensor:
-        return self.bond.split(factor)[k] * x

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -34,7 +35,7 @@ class OrbitalSlots:
 
     shells: Mapping[int, tuple[int, ...]]
 
-    @property
+    @cached_property
     def slots(self) -> tuple[int, ...]:
         """Degree of every slot."""
         top = max(max(shells) for shells in self.shells.values())
@@ -141,7 +142,8 @@ class MatrixLayout:
     ) -> Float[Tensor, "n_blocks width width"]:
         """Blocks between the atoms ``left`` and ``right``; missing slots are zero."""
         padded = torch.nn.functional.pad(matrices, (0, 1, 0, 1))
-        return padded.reshape(-1)[self._flat(left, right)]
+        where = self._flat(left, right)
+        return padded.reshape(-1).index_select(0, where.reshape(-1)).reshape(where.shape)
 
     def matrices(
         self, blocks: Float[Tensor, "n_blocks width width"], left: Tensor, right: Tensor
@@ -149,5 +151,5 @@ class MatrixLayout:
         """Matrices with these blocks, each pair of atoms at most once, and zeros elsewhere."""
         n = self.size + 1
         flat = blocks.new_zeros(len(self.mask) * n * n)
-        flat = flat.index_put((self._flat(left, right).reshape(-1),), blocks.reshape(-1))
+        flat = flat.scatter(0, self._flat(left, right).reshape(-1), blocks.reshape(-1))
         return flat.reshape(-1, n, n)[:, :-1, :-1]

@@ -28,6 +28,8 @@ class DegreeLinear(nn.Module):
         gain: scale of the initial weights.
     """
 
+    degree: Tensor
+
     def __init__(
         self, l_max: int, channels_in: int, channels_out: int, *, bias: bool, gain: float = 1.0
     ) -> None:
@@ -35,36 +37,38 @@ class DegreeLinear(nn.Module):
         scale = gain / max(channels_in, 1) ** 0.5
         self.weight = nn.Parameter(torch.randn(l_max + 1, channels_in, channels_out) * scale)
         self.bias = nn.Parameter(torch.zeros(channels_out)) if bias else None
+        self.register_buffer("degree", degree_index(l_max), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply to every atom."""
-        parts = [x[:, l * l : (l + 1) ** 2] @ w for l, w in enumerate(self.weight)]
+        weights = self.weight.index_select(0, self.degree)
+        mixed = (x.transpose(0, 1) @ weights).transpose(0, 1)  # one product, component by component
         if self.bias is not None:
-            parts[0] = parts[0] + self.bias
-        return torch.cat(parts, dim=1)
+            mixed = mixed + nn.functional.pad(self.bias[None], (0, 0, 0, len(self.degree) - 1))
+        return mixed
 
 
 class DegreeNorm(nn.Module):
     """Divide each degree by its root mean square over components and channels, atom by atom."""
 
     degree: Tensor
+    average: Tensor
 
     def __init__(self, l_max: int, channels: int) -> None:
         super().__init__()
-        self.l_max = l_max
         self.scale = nn.Parameter(torch.ones(l_max + 1, channels))
-        self.register_buffer("degree", degree_index(l_max), persistent=False)
+        degree = degree_index(l_max)
+        same = (degree[:, None] == degree).double()
+        self.register_buffer("degree", degree, persistent=False)
+        self.register_buffer("average", same / same.sum(0) / max(channels, 1), persistent=False)
 
     def forward(self, x: Float[Tensor, "n components channels"]) -> Tensor:
         """Normalise."""
         if x.shape[2] == 0:
             return x
-        square = (x * x).mean(2)
-        mean = torch.stack(
-            [square[:, l * l : (l + 1) ** 2].mean(1) for l in range(self.l_max + 1)], dim=1
-        )
-        factor = torch.rsqrt(mean + _EPS)[:, :, None] * self.scale
-        return x * factor[:, self.degree]
+        mean = torch.linalg.vecdot(x, x) @ self.average.to(x.dtype)  # of its degree
+        scale = self.scale.index_select(0, self.degree)
+        return x * (torch.rsqrt(mean + _EPS)[:, :, None] * scale)
 
 
 class OrderNorm(nn.Module):
@@ -77,10 +81,8 @@ class OrderNorm(nn.Module):
     def forward(self, features: FrameFeatures) -> FrameFeatures:
         """Normalise."""
         return [
-            x * (torch.rsqrt((x * x).mean((1, 2), keepdim=True) + _EPS) * scale)
-            if len(scale)
-            else x
-            for x, scale in zip(features, self.scales, strict=True)
+            nn.functional.rms_norm(x, x.shape[1:], eps=_EPS) * scale
+            for x, scale in zip(features, self.scales.parameters(), strict=True)
         ]
 
 

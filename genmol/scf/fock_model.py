@@ -189,14 +189,15 @@ class FockModel(nn.Module):
         assert features.edges is not None
         atoms = torch.arange(len(element), device=element.device)
         sender, receiver = batch.graph.edge_index
-        on_sites = self.head.on_sites(features, element)
+        natural, other = unpack_nodes(features)
+        on_sites = self.head.on_sites(natural, other, element)
         on_edges = self.head.on_edges(features.edges.values, kind, overlap, initial, rotation)
         blocks = torch.cat([on_sites, on_edges * features.edges.envelope])
         free = batch.layout.matrices(
             blocks, torch.cat([atoms, receiver]), torch.cat([atoms, sender])
         )
-        scalars = unpack_nodes(features)[0][:, 0]
-        return free + _sandwich(self.potentials(scalars, element, batch.layout), batch.overlap)
+        diagonal = self.potentials(natural[:, 0], element, batch.layout)
+        return free + _sandwich(diagonal, batch.overlap)
 
     @torch.no_grad()
     def calibrate(self, batches: Iterable[FockBatch]) -> None:

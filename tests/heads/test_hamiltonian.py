@@ -5,7 +5,7 @@ import torch
 from laws.oracle import degree_matrix, random_rotations, representation, turn_orders, turns
 
 from genmol.algebra.blocks import BondBlocks, SiteBlocks, shell_slices
-from genmol.backbones.features import Features, irreps_of, pack_nodes
+from genmol.backbones.features import Features, irreps_of, pack_nodes, unpack_nodes
 from genmol.heads.hamiltonian import BlockScales, HamiltonianHead, ShellPotentials
 from genmol.heads.orbitals import MatrixLayout, OrbitalSlots
 
@@ -54,8 +54,8 @@ def test_blocks_on_atoms_turn_with_the_features(head, improper, generator):
     element = improper * random_rotations(1, generator)[0]
     matrix, orbitals = representation(irreps_of(layout), element), orbital_matrix(element)
     kinds = torch.tensor([0, 1, 1, 0, 0])
-    before = head.on_sites(Features(nodes, layout), kinds)
-    after = head.on_sites(Features(nodes @ matrix.T, layout), kinds)
+    before = head.on_sites(natural, other, kinds)
+    after = head.on_sites(*unpack_nodes(Features(nodes @ matrix.T, layout)), kinds)
     close(after, orbitals @ before @ orbitals.T, 1e-10)
     assert (before - before.mT).abs().max() > 0.1  # symmetrised later, by the model
 
