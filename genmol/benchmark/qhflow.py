@@ -55,7 +55,7 @@ MODEL: Final = {
 
 RECIPE: Final = Recipe(
     model=MODEL,
-    learning_rate=3e-3,
+    learning_rate=5e-3,
     warmup_steps=50,
     ema=0.99,
     batch_pairs=900,

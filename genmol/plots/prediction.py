@@ -106,7 +106,9 @@ def _name(place: int) -> str:
 
 def _bars(axes: Axes, x: np.ndarray, y: np.ndarray, bounds: np.ndarray, colour: str) -> None:
     around = np.abs(bounds.T - y)
-    axes.errorbar(x, y, yerr=around, fmt="none", ecolor=colour, elinewidth=1.4, capsize=4, alpha=0.8)
+    axes.errorbar(
+        x, y, yerr=around, fmt="none", ecolor=colour, elinewidth=1.4, capsize=4, alpha=0.8
+    )
 
 
 def _headline(result: Mapping[str, Any]) -> str:

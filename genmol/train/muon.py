@@ -98,16 +98,17 @@ class Muon(torch.optim.AdamW):
         by_shape: dict[tuple[int, int], list[nn.Parameter]] = defaultdict(list)
         for weight in group["params"]:
             if weight.grad is not None:
-                by_shape[tuple(weight.shape[-2:])].append(weight)  # type: ignore[index]
+                by_shape[weight.shape[-2], weight.shape[-1]].append(weight)
         for (m, n), weights in by_shape.items():
             directions = []
             for weight in weights:
+                gradient, weight.grad = weight.grad, None
+                assert gradient is not None
                 state = self.state[weight]
                 if not state:  # AdamW looks for its step when a state is loaded
                     state.update(step=torch.zeros(()), exp_avg=torch.zeros_like(weight))
-                state["exp_avg"].lerp_(weight.grad, 1 - group["momentum"])
-                directions.append(weight.grad.lerp(state["exp_avg"], group["momentum"]))
-                weight.grad = None
+                state["exp_avg"].lerp_(gradient, 1 - group["momentum"])
+                directions.append(gradient.lerp(state["exp_avg"], group["momentum"]))
             stacks = [d.reshape(-1, m, n) for d in directions]
             steps = orthogonalise(torch.cat(stacks)) * (0.2 * max(m, n) ** 0.5 * group["lr"])
             parts = steps.split([len(s) for s in stacks])

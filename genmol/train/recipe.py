@@ -89,8 +89,8 @@ class Recipe:
     prior_width: float = 0.02
     loss: Mapping[str, float] = field(default_factory=dict)
     finetune: Literal["none", "wa", "commutator"] = "none"
-    optimizer: Literal["muon", "adamw"] = "adamw"
-    learning_rate: float = 2e-3
+    optimizer: Literal["muon", "adamw"] = "muon"
+    learning_rate: float = 4e-3
     floor: float = 0.01
     warmup_steps: int = 200
     weight_decay: float = 0.0

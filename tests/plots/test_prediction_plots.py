@@ -42,19 +42,21 @@ def test_levels_charges_and_their_intervals() -> None:
     figure = frontier_and_charges(result(), ["O", "H", "H"])
     levels, charges = figure.axes
     names = [t.get_text() for t in levels.get_xticklabels()]
-    assert names == ["−3", "−2", "−1", "HOMO", "LUMO", "+1", "+2"]  # noqa: RUF001
+    assert names == ["−3", "−2", "−1", "HOMO", "LUMO", "+1", "+2"]
     expected = HARTREE_TO_EV * np.array([[e - 0.01, e + 0.02] for e in ENERGIES[1:]])
     np.testing.assert_allclose(bars(figure, 0), expected)
     assert [t.get_text() for t in charges.get_xticklabels()] == ["O1", "H2", "H3"]
     assert [patch.get_height() for patch in charges.patches] == pytest.approx(CHARGES)
     np.testing.assert_allclose(bars(figure, 1), result()["intervals"]["mulliken_charges"])
-    assert "95%" in figure.get_suptitle() and "some-model" in figure.get_suptitle()
+    assert "95%" in figure.get_suptitle()
+    assert "some-model" in figure.get_suptitle()
 
 
 def test_without_a_calibration_there_are_no_bars() -> None:
     nothing = dict.fromkeys(result()["intervals"])
     figure = frontier_and_charges(result(intervals=nothing, coverage=None), ["O", "H", "H"])
-    assert not len(bars(figure, 0)) and not len(bars(figure, 1))
+    assert not len(bars(figure, 0))
+    assert not len(bars(figure, 1))
     assert "interval" not in figure.get_suptitle()
 
 

@@ -95,7 +95,9 @@ def test_further_molecules_calibrate(labels, tmp_path, capsys):
     assert main(command(labels, out, *options, labels)) == 2
     assert "4 of 4 labels to calibrate with" in capsys.readouterr().err
     assert main(command(labels, out, *options, tmp_path / "carbon")) == 2
-    assert "labels with the elements C; wanted those of the data: H, O, F" in capsys.readouterr().err
+    assert (
+        "labels with the elements C; wanted those of the data: H, O, F" in capsys.readouterr().err
+    )
     assert not out.exists()
     assert main(command(labels, out, *options, tmp_path / "hof")) == 0
     card = load_weights(out / "model").card
