@@ -29,7 +29,7 @@ from genmol.qc.cheap import CheapLevel
 from genmol.qc.orbitals import initial_fock
 from genmol.qc.problem import Problem
 from genmol.qc.solver import Proposal
-from genmol.scf.learned import LearnedFock, LearnedModel, default_model
+from genmol.scf.learned import DEFAULT_MODEL, LearnedFock, LearnedModel
 
 __all__ = ["BUILDS_SAVED", "Forecast", "LearnedGuess", "NetworkCost"]
 
@@ -139,7 +139,7 @@ class LearnedGuess:
         self.fault = ""
         self.asked, self.in_domain = False, False
         self.answer: LearnedFock | None = None
-        name = model or default_model("guess")
+        name = model or DEFAULT_MODEL
         if choice == "auto" and model is None and name not in shipped():
             self.fault = "no trained model is installed"
             return

@@ -24,7 +24,7 @@ from ase.data import chemical_symbols
 from jaxtyping import Float
 
 from genmol.core.errors import DeliveryError, InputError
-from genmol.core.weights import Card, find_weights, load_weights, read_card, restore, shipped
+from genmol.core.weights import Card, find_weights, load_weights, read_card, restore
 from genmol.qc.cheap import CheapLevel
 from genmol.qc.domain import basis_fault, numbers, object_fault
 from genmol.qc.functional import functional_of
@@ -39,26 +39,13 @@ if TYPE_CHECKING:
     from genmol.scf.fock_batch import FockBatch
     from genmol.scf.fock_model import FockModel
 
-__all__ = ["DEFAULT_MODEL", "LearnedFock", "LearnedModel", "Seconds", "default_model"]
+__all__ = ["DEFAULT_MODEL", "LearnedFock", "LearnedModel", "Seconds"]
 
 DEFAULT_MODEL = "hamiltonian-small"
+"""Of the shipped models, for guesses and predictions."""
 
-Purpose = Literal["guess", "predict"]
-_DEFAULTS: dict[Purpose, tuple[str, ...]] = {
-    "guess": (DEFAULT_MODEL, "hamiltonian-small-sap"),
-    "predict": ("hamiltonian-small-sap", DEFAULT_MODEL),
-}
-"""In order of preference. A guess shares the integrals that F[minao] takes with the solver; where
-nothing is solved they would cost forty times the network (alanine dipeptide), and one-electron
-integrals have to do."""
 _EDGES = 4000  # of a batch: its features take some 200 MB
 _WAITING = 64  # molecules collected before they are sorted into batches
-
-
-def default_model(purpose: Purpose) -> str:
-    """The shipped model for a purpose; the preferred name where none is shipped."""
-    names = _DEFAULTS[purpose]
-    return next((name for name in names if name in shipped()), DEFAULT_MODEL)
 
 
 class Seconds(NamedTuple):

@@ -23,7 +23,7 @@ from genmol.core.errors import InputError
 from genmol.qc.properties import orbitals_placed, summary
 from genmol.scf.certified import DEFAULTS, mean_field, settings_record
 from genmol.scf.intervals import half_width
-from genmol.scf.learned import LearnedFock, LearnedModel, default_model
+from genmol.scf.learned import DEFAULT_MODEL, LearnedFock, LearnedModel
 from genmol.scf.settings import Settings
 
 __all__ = ["Predicted", "Prediction", "orbital_properties", "predict", "predict_many"]
@@ -108,7 +108,7 @@ def predict_many(problems: Iterable[Any], settings: Settings = DEFAULTS) -> Iter
             wanted="a prediction of orbitals and what follows from them",
             remedy=f"leave {', '.join(asked)} out, or solve it with --mode verified",
         )
-    model = LearnedModel.load(settings.model or default_model("predict"))
+    model = LearnedModel.load(settings.model or DEFAULT_MODEL)
     objects: list[Any] = []
 
     def prepared() -> Iterator[Any]:

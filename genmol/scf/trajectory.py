@@ -46,7 +46,7 @@ from genmol.core.structure import charge_and_multiplicity, write_extxyz
 from genmol.core.units import HARTREE_TO_EV
 from genmol.qc.extrapolate import GrassmannExtrapolator
 from genmol.scf.certified import mean_field, solve
-from genmol.scf.learned import LearnedModel, default_model
+from genmol.scf.learned import DEFAULT_MODEL, LearnedModel
 from genmol.scf.prediction import predict_many
 from genmol.scf.settings import Settings
 
@@ -275,7 +275,7 @@ def predicted_frame(atoms: Atoms, line: Mapping[str, Any]) -> Atoms:
 def _checked_tasks(frames: Sequence[Atoms], settings: Settings) -> list[_Task]:
     """Every frame with the hash of its structure and settings; bad ones are refused beforehand."""
     tasks, seen = [], set()
-    name = settings.model or default_model("predict")
+    name = settings.model or DEFAULT_MODEL
     model = LearnedModel.load(name) if settings.mode == "predict" else None
     for index, atoms in enumerate(frames):
         charge, multiplicity = charge_and_multiplicity(

@@ -173,7 +173,7 @@ def test_a_model_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch, tmp_path: 
         LearnedGuess("auto", "no-such-model")
     damaged = Path(save_model(tmp_path / "damaged") + ".safetensors")
     damaged.write_bytes(damaged.read_bytes()[:-1])
-    monkeypatch.setattr(guess_choice, "default_model", lambda purpose: str(damaged))
+    monkeypatch.setattr(guess_choice, "DEFAULT_MODEL", str(damaged))
     monkeypatch.setattr(guess_choice, "shipped", lambda: [str(damaged)])
     found, _ = proposal(LearnedGuess("auto"))
     assert "the trained model cannot be used" in found.reason
