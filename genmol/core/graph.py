@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import torch
@@ -132,6 +133,76 @@ class AtomicGraph:
             pbc=torch.cat([_pbc_or_false(graph) for graph in graphs]) if periodic else None,
         )
 
+    @classmethod
+    def copies(
+        cls,
+        numbers: Int[Tensor, " n_atoms"],
+        positions: Float[Tensor, "n_copies n_atoms 3"],
+        *,
+        charge: int = 0,
+        multiplicity: int | None = None,
+        cutoff: float = 0.0,
+    ) -> AtomicGraph:
+        """Build the graphs of many geometries of one molecule at once.
+
+        Args:
+            numbers: atomic numbers of the molecule.
+            positions: Å.
+            charge: e.
+            multiplicity: 2S+1, if declared.
+            cutoff: Å; 0 joins no atoms, infinity all pairs of a molecule.
+        """
+        n_copies, n_atoms, _ = positions.shape
+        numbers = numbers.to(positions.device)
+        x = positions.reshape(-1, 3)
+        pairs = all_pairs(n_atoms if cutoff > 0 else 0).to(x.device)
+        starts = n_atoms * torch.arange(n_copies, device=x.device)
+        edges = (pairs[:, None] + starts[:, None]).flatten(1)
+        vectors = x[edges[1]] - x[edges[0]]
+        near = vectors.detach().norm(dim=1) < cutoff
+        return cls(
+            positions=x,
+            numbers=numbers.repeat(n_copies),
+            graph_index=torch.arange(n_copies, device=x.device).repeat_interleave(n_atoms),
+            n_graphs=n_copies,
+            edge_index=edges[:, near],
+            edge_vectors=vectors[near],
+            charge=torch.full((n_copies,), charge, device=x.device),
+            multiplicity=None
+            if multiplicity is None
+            else torch.full((n_copies,), multiplicity, device=x.device),
+        )
+
+    @property
+    def sizes(self) -> Int[Tensor, " n_graphs"]:
+        """Number of atoms of each structure."""
+        return torch.bincount(self.graph_index, minlength=self.n_graphs)
+
+    def part(self, start: int, stop: int) -> AtomicGraph:
+        """Return the structures from ``start`` to before ``stop``."""
+        before = [0, *accumulate(self.sizes.tolist())]
+        first, last = before[start], before[stop]
+        edges = slice(0, 0)
+        if self.edge_index.shape[1] > 0:
+            sender = self.edge_index[0]
+            edges = (sender >= first) & (sender < last)
+
+        def cut(values: Tensor | None) -> Tensor | None:
+            return None if values is None else values[start:stop]
+
+        return AtomicGraph(
+            positions=self.positions[first:last],
+            numbers=self.numbers[first:last],
+            graph_index=self.graph_index[first:last] - start,
+            n_graphs=stop - start,
+            edge_index=self.edge_index[:, edges] - first,
+            edge_vectors=self.edge_vectors[edges],
+            charge=self.charge[start:stop],
+            multiplicity=cut(self.multiplicity),
+            cell=cut(self.cell),
+            pbc=cut(self.pbc),
+        )
+
     def with_positions(self, positions: Float[Tensor, "n_atoms 3"]) -> AtomicGraph:
         """Return the graph with the same edges between atoms at ``positions`` (Å).
 
@@ -158,7 +229,7 @@ class AtomicGraph:
 
 def _starts(sizes: Sequence[int]) -> list[int]:
     """Return the position at which each of the concatenated pieces starts."""
-    return [sum(sizes[:index]) for index in range(len(sizes))]
+    return list(accumulate(sizes, initial=0))[:-1]
 
 
 def _cell_or_zeros(graph: AtomicGraph) -> Tensor:

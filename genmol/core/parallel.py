@@ -21,7 +21,7 @@ from typing import Any, Generic, TypeVar
 from genmol.core.errors import DeliveryError, InputError
 from genmol.core.threads import available_cores, thread_environment
 
-__all__ = ["Outcome", "WorkerDiedError", "parallel_map"]
+__all__ = ["Outcome", "WorkerDiedError", "parallel_map", "portable", "worker_death"]
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")
@@ -132,7 +132,7 @@ class _Worker:
             answer = self.connection.recv_bytes()
         except (EOFError, OSError):  # ended between two messages, or within one
             self.process.join()
-            return Outcome(self.task.index, None, _death(self.process.exitcode or 0))
+            return Outcome(self.task.index, None, worker_death(self.process.exitcode or 0))
         try:
             outcome: Outcome[Any] = pickle.loads(answer)
         except Exception as error:  # a value that pickles but cannot be rebuilt
@@ -147,7 +147,8 @@ class _Worker:
         self.connection.close()
 
 
-def _death(exit_code: int) -> WorkerDiedError:
+def worker_death(exit_code: int) -> WorkerDiedError:
+    """Return the error that says how a worker process ended."""
     if exit_code < 0:
         return WorkerDiedError(
             got=f"a worker process ended by {signal.Signals(-exit_code).name}",
@@ -207,16 +208,16 @@ def _serve(connection: Connection, function: Callable[[Any], Any]) -> None:
             return
         outcome = _attempt(function, task)
         if outcome.error is not None:
-            outcome = Outcome(task.index, None, _portable(outcome.error))
+            outcome = Outcome(task.index, None, portable(outcome.error))
         try:
             connection.send(outcome)
         except BrokenPipeError:  # the parent is gone, and nobody waits for the rest
             return
         except Exception as error:  # the value does not pickle; nothing has been sent yet
-            connection.send(Outcome(task.index, None, _portable(error)))
+            connection.send(Outcome(task.index, None, portable(error)))
 
 
-def _portable(error: Exception) -> Exception:
+def portable(error: Exception) -> Exception:
     """Return ``error`` with its traceback as a note; its text only if it does not pickle."""
     text = "".join(traceback.format_exception(error))
     try:

@@ -105,6 +105,49 @@ def test_periodic_and_molecular_structures_share_a_batch():
         AtomicGraph.from_atoms(bulk("Cu"))
 
 
+@pytest.mark.parametrize("cutoff", [0.0, 1.3, np.inf])
+def test_copies_are_the_batch_of_single_graphs(cutoff, generator):
+    atoms = anion()
+    x = torch.from_numpy(atoms.positions) + 0.1 * torch.randn(4, 5, 3, generator=generator)
+    copies = AtomicGraph.copies(
+        torch.from_numpy(atoms.numbers), x, charge=-1, multiplicity=1, cutoff=cutoff
+    )
+    singles = []
+    for positions in x:
+        atoms.positions = positions
+        singles.append(AtomicGraph.from_atoms(atoms, cutoff=cutoff if 0 < cutoff < 9 else None))
+    assert_same(copies, AtomicGraph.batch(singles), edges=cutoff > 0)
+    assert (copies.edge_index.shape[1] > 0) == (cutoff > 0)
+    leaf = x.clone().requires_grad_()
+    moved = AtomicGraph.copies(torch.from_numpy(atoms.numbers), leaf, cutoff=np.inf)
+    (gradient,) = torch.autograd.grad(moved.edge_vectors.square().sum(), leaf)
+    assert gradient.shape == x.shape
+    none = AtomicGraph.copies(torch.tensor([1, 1]), x[:0, :2])
+    assert (none.n_graphs, len(none.numbers), none.multiplicity) == (0, 0, None)
+
+
+def test_parts_put_together_are_the_whole():
+    crystal = AtomicGraph.from_atoms(bulk("Cu"), cutoff=3.0)
+    graphs = [AtomicGraph.from_atoms(atoms) for atoms in map(molecule, ["H2O", "H", "CH4", "CO"])]
+    whole = AtomicGraph.batch([*graphs[:2], crystal, *graphs[2:]])
+    assert whole.sizes.tolist() == [3, 1, 1, 5, 2]
+    for cut in (0, 1, 3, 5):
+        pieces = [whole.part(0, cut), whole.part(cut, 5)]
+        assert [piece.n_graphs for piece in pieces] == [cut, 5 - cut]
+        assert_same(AtomicGraph.batch(pieces), whole)
+    assert_same(whole.part(3, 4), AtomicGraph.batch([graphs[2], crystal]).part(0, 1))
+    assert torch.equal(whole.part(2, 3).edge_vectors, crystal.edge_vectors)
+
+
+def assert_same(one: AtomicGraph, other: AtomicGraph, *, edges: bool = True) -> None:
+    for field in dataclasses.fields(AtomicGraph):
+        a, b = getattr(one, field.name), getattr(other, field.name)
+        if field.name.startswith("edge") and not edges:
+            continue
+        same = torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b
+        assert same, field.name
+
+
 def test_dtype_changes_real_fields_only():
     graph = AtomicGraph.from_atoms(bulk("Cu"), cutoff=3.0).to("cpu", torch.float32)
     kinds = {f.name: getattr(graph, f.name) for f in dataclasses.fields(graph)}
