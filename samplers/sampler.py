@@ -102,6 +102,7 @@ class Sampler(ABC):
         Raises:
             StartError: a point has no density.
         """
+        target = self.bind(target, len(x))
         x = target.space.wrap(x)
         state = State(target, x, *target.evaluate(x))
         if bad := torch.nonzero(~state.log_density.isfinite()).flatten().tolist():
@@ -111,6 +112,10 @@ class Sampler(ABC):
                 "numbers: start at points where the density is positive"
             )
         return self.begin(state, streams)
+
+    def bind(self, target: Target, chains: int) -> Target:  # noqa: ARG002
+        """What the chains sample, row by row: the target itself unless rows differ."""
+        return target
 
     def begin(self, state: State, streams: Streams) -> State:  # noqa: ARG002
         """Add the memory that the sampler starts with."""
@@ -124,6 +129,13 @@ class Sampler(ABC):
             state: before.
             streams: at this step.
         """
+
+    def visible(self, rows: Tensor) -> Tensor:
+        """Of values for each chain, those of the chains that sample the target.
+
+        All of them, except where chains help each other.
+        """
+        return rows
 
     def adapt(self, state: State, info: Info, round_: int) -> State:  # noqa: ARG002
         """Learn from a step of the warm-up (rounds 1, 2, ...); nothing is learnt after it."""

@@ -33,6 +33,7 @@ __all__ = [
     "GradientError",
     "Path",
     "Target",
+    "TargetError",
     "check_gradient",
 ]
 
@@ -130,10 +131,14 @@ class Calls:
     gradients: int = 0
 
 
+class TargetError(ValueError):
+    """A target whose answer is no log-density."""
+
+
 @final
 @dataclass(frozen=True, eq=False)
 class Counted(Target):
-    """A target that counts, point by point, what it is asked.
+    """A target that counts, point by point, what it is asked, and lets no NaN pass.
 
     Attributes:
         inner: the target.
@@ -154,18 +159,43 @@ class Counted(Target):
         return self.inner.space
 
     def log_density(self, x: Tensor) -> Tensor:
-        """The inner one's."""
+        """The inner one's.
+
+        Raises:
+            TargetError: NaN or +∞.
+        """
         self.calls.energies += len(x)
-        return self.inner.log_density(x)
+        found = self.inner.log_density(x)
+        _refuse(found, x)
+        return found
 
     def evaluate(self, x: Tensor) -> Evaluation:
-        """The inner one's."""
+        """The inner one's.
+
+        Raises:
+            TargetError: NaN or +∞, or a gradient that is not finite where the density is not zero.
+        """
         self.calls.gradients += len(x)
-        return self.inner.evaluate(x)
+        found = self.inner.evaluate(x)
+        _refuse(found.log_density, x)
+        lost = ~found.gradient.flatten(1).isfinite().all(dim=1)
+        _refuse(torch.where(lost & found.log_density.isfinite(), torch.nan, 0.0), x, "gradient")
+        return found
 
     def rows(self, index: Tensor) -> Counted:
         """Counts go to the same place."""
         return Counted(self.inner.rows(index), self.calls)
+
+
+def _refuse(values: Tensor, x: Tensor, what: str = "log-density") -> None:
+    bad = values.isnan() | (values == torch.inf)
+    if bad.any():
+        row = int(bad.nonzero()[0])
+        raise TargetError(
+            f"a {what} that is no number, at {int(bad.sum())} of {len(x)} points, first at point {row}: "
+            f"{x[row].flatten()[:6].tolist()}...; wanted finite numbers, or -inf where the density is "
+            "zero: check the density or potential there"
+        )
 
 
 @final

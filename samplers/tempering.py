@@ -24,7 +24,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from samplers.rng import Streams
@@ -64,20 +63,19 @@ class ParallelTempering(Sampler):
                 f"the ladder {list(self.ladder)}; wanted rising positive values, up to 1"
             )
 
-    def init(self, target: Target, x: Float[Tensor, "n *shape"], streams: Streams) -> State:
-        """Begin at ``x``, R rows for each group of replicas.
+    def bind(self, target: Target, chains: int) -> Path:
+        """Every row at its λ.
 
         Raises:
-            StartError: a point has no density.
             ValueError: rows that are no whole groups.
         """
-        if len(x) % len(self.ladder):
+        replicas = len(self.ladder)
+        if chains % replicas:
             raise ValueError(
-                f"{len(x)} chains for replicas in groups of {len(self.ladder)}; wanted whole groups"
+                f"{chains} chains for replicas in groups of {replicas}; wanted whole groups"
             )
-        weight = x.new_tensor(self.ladder, dtype=torch.float64).repeat(len(x) // len(self.ladder))
-        path = Path(self.reference or Flat(target.space), target, weight)
-        return super().init(path, x, streams)
+        weight = torch.tensor(self.ladder, dtype=torch.float64).repeat(chains // replicas)
+        return Path(self.reference or Flat(target.space), target, weight)
 
     def begin(self, state: State, streams: Streams) -> State:
         """With the inner kernel's memory and a walker on every row."""
@@ -104,9 +102,9 @@ class ParallelTempering(Sampler):
         zero = torch.zeros_like(state.memory["swaps"])
         return state.remember(round_trips=zero, swaps=zero)
 
-    def cold(self, x: Tensor) -> Tensor:
-        """Rows of the target out of those of all replicas."""
-        return x[len(self.ladder) - 1 :: len(self.ladder)]
+    def visible(self, rows: Tensor) -> Tensor:
+        """The last replica of each group."""
+        return rows[len(self.ladder) - 1 :: len(self.ladder)]
 
     def _exchange(self, state: State, streams: Streams) -> tuple[State, Tensor]:
         """Neighbours exchange points; the probability of each row's exchange (NaN without a partner)."""

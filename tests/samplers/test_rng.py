@@ -72,7 +72,7 @@ def test_distributions(axis: str) -> None:
     else:
         one = Streams.of(seed=5, chains=1)
         u, z, k = (
-            torch.cat([draw(one.at(s)) for s in range(2000)])
+            torch.cat([draw(one.at(s)) for s in range(500)])
             for draw in (
                 lambda s: s.uniform("u"), lambda s: s.normal("z"), lambda s: s.integers("k", 6),
             )
