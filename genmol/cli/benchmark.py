@@ -19,7 +19,8 @@ Name = TypeVar("Name", bound=str)
 Part = Literal[
     "pairs", "single", "trajectory", "memory", "ladder",
     "accuracy", "transfer", "ethanol", "warm", "solver", "cold", "times", "equivariance",
-    "start-minao", "start-sap", "regression", "flow-goe", "flow-expansion", "wa", "commutator", "sap",
+    "start-semilocal", "start-minao", "start-sap", "regression", "flow-goe", "flow-expansion", "wa",
+    "commutator", "minao", "sap",
 ]  # fmt: skip
 
 

@@ -29,13 +29,16 @@ from genmol.data.fock_labels import RawLabel, basis_hash, check_level
 from genmol.qc.functional import resolve
 from genmol.qc.label import pack, unpack
 from genmol.qc.molecule import build_mean_field, build_molecule
+from genmol.qc.options import Start
 from genmol.qc.orbitals import basis_functions, initial_fock, one_electron, shell_table
-from genmol.scf.examples import ExpectedLevel, FockExample, Start
+from genmol.scf.examples import ExpectedLevel, FockExample
 
 __all__ = ["prepare"]
 
 _FORMAT = 1  # of the cache
-_FARTHEST = 0.1  # Hartree: mean element of F minus the starting point; 0.02 is much
+_FARTHEST = (
+    0.12  # Hartree: mean element of F minus the starting point; 0.02 is much for B3LYP, 0.1 for HF
+)
 _ENERGY_TOLERANCE = 1e-3  # Hartree: far more than the rounding of a stored Fock matrix does
 
 
@@ -49,7 +52,7 @@ class _Item:
 def prepare(
     labels: Sequence[RawLabel],
     *,
-    start: Start = "minao",
+    start: Start = "semilocal",
     cache: str | Path | None = None,
     workers: int = 1,
     level: ExpectedLevel | None = None,

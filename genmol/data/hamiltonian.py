@@ -1,7 +1,7 @@
 """Converged Fock matrices as a data set: read, split into parts, described, made ready to train on.
 
 >>> labels = read_labels("labels/")
->>> examples = prepare(labels, start="minao", cache="labels/.cache", workers=8)
+>>> examples = prepare(labels, start="semilocal", cache="labels/.cache", workers=8)
 
 Training and test molecules are never the same: a molecule, known by its ``source``, is a test
 molecule if the CRC-32 of the source is divisible by ten. Trajectories of one molecule can only be

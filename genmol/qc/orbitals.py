@@ -9,18 +9,17 @@ one permutation, of p functions only, takes matrices to the network and back.
 
 from __future__ import annotations
 
-from functools import lru_cache
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
 from pyscf import gto
-from pyscf.df import incore
 from pyscf.scf import hf
 
 from genmol.core.errors import InputError
 from genmol.qc.cheap import CheapLevel
-from genmol.qc.label import unpack
+from genmol.qc.options import Start
+from genmol.qc.superposition import sap_potential, semilocal_potential
 
 __all__ = [
     "basis_functions",
@@ -30,8 +29,6 @@ __all__ = [
     "shells_of",
     "to_irreps_order",
 ]
-
-_SAP_BASIS = "sapgraspsmall"  # as close as PySCF's default, sapgrasplarge, at 60 % of its cost
 
 
 def shells_of(mol: gto.Mole) -> dict[int, tuple[int, ...]]:
@@ -99,53 +96,27 @@ def one_electron(
 
 
 def initial_fock(
-    mf: Any, start: Literal["minao", "sap"], *, cheap: CheapLevel | None = None
+    mf: Any, start: Start, *, cheap: CheapLevel | None = None
 ) -> Float[np.ndarray, "n_ao n_ao"]:
     """The Fock matrix that learning starts from, Hartree.
 
     Args:
         mf: restricted closed-shell PySCF object (RHF, RKS); read, never changed.
         start: ``minao``: core Hamiltonian plus the cheap potential (fitted integrals, coarse grid)
-            of superposed minimal-basis atoms. ``sap``: core Hamiltonian plus superposed atomic
-            potentials, one-electron integrals only; it knows nothing of the functional.
+            of superposed minimal-basis atoms. ``semilocal`` and ``sap``: core Hamiltonian plus a
+            potential of superposed spherical atoms, :mod:`genmol.qc.superposition`, which know
+            nothing of the functional and cost a twentieth.
         cheap: a cheap level of ``mf`` made before; its fitted integrals are not computed again.
 
     Raises:
-        InputError: ``sap`` with core potentials or ghost atoms, whose electrons are not the atom's.
+        InputError: ``semilocal`` or ``sap`` with core potentials or ghost atoms.
     """
     core = np.asarray(mf.get_hcore())
+    if start == "semilocal":
+        return core + semilocal_potential(mf.mol)
     if start == "sap":
-        mol = mf.mol
-        if any(mol.atom_nelec_core(i) or not mol.atom_charge(i) for i in range(mol.natm)):
-            raise InputError(
-                got="the starting point sap for atoms with core potentials or without a nucleus",
-                wanted="all electrons of every atom",
-                remedy="take minao",
-            )
-        return core + _atomic_potentials(mol)
+        return core + sap_potential(mf.mol)
     return core + (cheap or CheapLevel(mf)).potential(mf.get_init_guess(mf.mol, "minao"))
-
-
-def _atomic_potentials(mol: gto.Mole) -> np.ndarray:
-    """Superposed potentials of the atoms' electrons, (n_ao, n_ao), Hartree.
-
-    Lehtola, Visscher and Engel, J. Chem. Phys. 152, 144105 (2020): the screening charge of an
-    element is a sum of s Gaussians. :func:`pyscf.scf.hf.make_sap` gives the same at twice the cost,
-    because it computes both triangles.
-    """
-    potential = np.zeros(mol.nao * (mol.nao + 1) // 2)
-    for symbol, position in zip(mol.elements, mol.atom_coords(), strict=True):
-        exponents, charges = _screening_charge(symbol)
-        gaussians = gto.fakemol_for_cgtf_charge(position[None], exponents, charges)
-        potential -= incore.aux_e2(mol, gaussians, "int3c2e", aosym="s2ij")[:, 0]
-    return unpack(potential)
-
-
-@lru_cache
-def _screening_charge(symbol: str) -> tuple[np.ndarray, np.ndarray]:
-    """Exponents (1/Bohr²) and charges (e, negative in sum) of an element's Gaussians."""
-    exponents, charges = np.array(gto.basis.load(_SAP_BASIS, symbol)[0][1:]).T
-    return exponents, charges
 
 
 def _check_spherical(mol: gto.Mole) -> None:

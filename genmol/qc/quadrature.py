@@ -124,6 +124,26 @@ class Quadrature(numint.NumInt):
             for block in self._blocks(mol, grids, 0 if self._xc_type(xc_code) == "LDA" else 1):
                 self._orbitals(mol, grids, block)
 
+    def potential(self, mol: Any, grids: Any, xc_code: str, density: np.ndarray) -> np.ndarray:
+        """Potential (nao, nao) of a closed-shell density that is given on the points.
+
+        Args:
+            xc_code: an LDA or GGA.
+            density: ρ and, for a GGA, its gradient on the points of ``grids``, (1 or 4, n_points).
+        """
+        xctype = self._xc_type(xc_code)
+        half = np.zeros((mol.nao, mol.nao))
+        for block in self._blocks(mol, grids, 0 if xctype == "LDA" else 1):
+            rho = density[:, block.points]
+            vxc = self.eval_xc_eff(
+                xc_code, rho[0] if xctype == "LDA" else rho, deriv=1, xctype=xctype, spin=0
+            )[1]
+            ao = self._orbitals(mol, grids, block)
+            half[np.ix_(block.index, block.index)] += _half_potential(
+                ao, vxc * grids.weights[block.points]
+            )
+        return half + half.T
+
     def _supports(self, xc_code: str) -> bool:
         laplacian = any(x in xc_code.upper() for x in ("CC06", "CS", "BR89", "MK00"))
         return self._xc_type(xc_code) in ("LDA", "GGA", "MGGA") and not laplacian
@@ -173,13 +193,9 @@ class Quadrature(numint.NumInt):
             n_electrons += weighted_density.sum(axis=1)
             energy += float(weighted_density.sum(axis=0) @ exc)
             wv = (vxc if n_spin == 2 else vxc[None]) * weights
-            wv[:, 0] *= 0.5
             part = np.ix_(block.index, block.index)
             for s in range(n_spin):
-                aow = ao[0] * wv[s, 0]
-                for k in range(1, len(ao)):
-                    aow += ao[k] * wv[s, k]
-                half[s][part] += ao[0] @ aow.T
+                half[s][part] += _half_potential(ao, wv[s])
                 if kinetic is not None:
                     half_v_tau = 0.5 * wv[s, 4]
                     kinetic[s][part] += sum(ao[k] @ (ao[k] * half_v_tau).T for k in (1, 2, 3))
@@ -223,6 +239,14 @@ class Quadrature(numint.NumInt):
 @cache
 def _blas() -> ThreadpoolController:
     return ThreadpoolController()
+
+
+def _half_potential(ao: np.ndarray, weighted: np.ndarray) -> np.ndarray:
+    """The part of V that its transpose completes; ``weighted`` is w v, (1, 4 or 5, n_points)."""
+    summed = ao[0] * (0.5 * weighted[0])
+    for k in range(1, len(ao)):
+        summed += ao[k] * weighted[k]
+    return np.asarray(ao[0] @ summed.T)
 
 
 def _density(ao: np.ndarray, index: np.ndarray, density: _Density, xctype: str) -> np.ndarray:

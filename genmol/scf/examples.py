@@ -13,10 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float, Int
 
-__all__ = ["ExpectedLevel", "FockExample", "FockInput", "Start"]
-
-Start = Literal["minao", "sap"]
-"""Where ``FockExample.initial`` comes from; see :func:`genmol.qc.orbitals.initial_fock`."""
+__all__ = ["ExpectedLevel", "FockExample", "FockInput"]
 
 
 @dataclass(frozen=True, eq=False)

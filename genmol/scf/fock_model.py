@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -25,11 +25,11 @@ from genmol.backbones.so2 import SO2Backbone, SO2Config
 from genmol.core.errors import InputError
 from genmol.heads.hamiltonian import BlockScales, HamiltonianHead, ShellPotentials
 from genmol.heads.orbitals import OrbitalSlots
+from genmol.qc.options import Start
 from genmol.scf.fock_batch import FockBatch
 
-__all__ = ["FockModel", "FockModelConfig", "Start"]
+__all__ = ["FockModel", "FockModelConfig"]
 
-Start = Literal["minao", "sap"]
 _N_TIMES = 16  # width of the time embedding
 
 
@@ -39,15 +39,15 @@ class FockModelConfig:
 
     Attributes:
         shells: atomic number -> degrees of its contracted shells, of the basis it predicts in.
-        start: which matrix F_init is: ``minao`` (the cheap level at superposed atoms) or ``sap``
-            (core Hamiltonian and superposed atomic potentials).
+        start: which matrix F_init is: ``minao`` (the cheap level at superposed atoms),
+            ``semilocal`` or ``sap`` (potentials of superposed atoms).
         flow: fed with a noisy ΔH and a time.
         l_max, channels, other_channels, edge_channels, product_channels, layers, cutoff, n_radial,
             embedding: see :class:`genmol.backbones.so2.SO2Config`.
     """
 
     shells: Mapping[int, tuple[int, ...]]
-    start: Start = "minao"
+    start: Start = "semilocal"
     flow: bool = False
     l_max: int = 4
     channels: int = 32

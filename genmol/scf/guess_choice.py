@@ -1,16 +1,11 @@
 """The learned guess in a solve: made if asked for, or where it is expected to save time.
 
-The network's input from ``minao`` is F_init = h + V_c(D_minao), which is also the first build of the
-cheap level's own iterations. It is made once and serves both roads, so that the learned guess costs
-the network alone, and one cheap build more if the guard refuses it.
-
 ``auto`` compares two forecasts in processor seconds:
 
-* saved: :data:`BUILDS_SAVED` × the time of one cheap build, measured on the build of F_init, which is
-  not made where even half the time of its preparation (fitted integrals, orbitals on the grid: 2 to
-  11 builds) would not be enough;
-* spent: the network's time for the molecule's edges (:class:`NetworkCost`) and, once a process, the
-  import of torch and the loading of the weights.
+* saved: :data:`BUILDS_SAVED` cheap builds, whose cost is known before the first from that of their
+  preparation (fitted integrals, orbitals on the grid), which every solve needs;
+* spent: starting point and network for the molecule's edges (:class:`NetworkCost`) and, once a
+  process, the import of torch and the loading of the weights.
 
 The second part is paid only when it has been worth it: as soon as the savings forgone so far in this
 process exceed it (rent or buy). A single small molecule never waits for torch; a loop over
@@ -38,26 +33,29 @@ BUILDS_SAVED = 3.5
 with noise on the exact Fock matrix, filtered, guard's build included, ethanol and three molecules of
 QM9 size: 11 to 16 builds without; 8 to 9 with 30 µEh, 8 to 10 with 100 µEh, 9 to 11 with 300 µEh."""
 
-_TYPICAL = 4.0  # half the preparation over one build, in the middle of its range
+_PREPARATION = 7.0
+"""Cheap builds that their preparation costs: 4 for water, 7 from ethanol to alanine dipeptide."""
 
 
 @dataclass(frozen=True)
 class NetworkCost:
-    """Processor seconds of the network on one molecule, a line in its number of edges.
+    """Processor seconds of a prediction: lines in the number of edges.
 
-    Measured on one thread of a 2.x GHz server processor, weights of 5.3 MB, float32: 35 ms for the 72
-    edges of ethanol, 52 ms for the 132 of benzene, 97 ms for the 462 of alanine dipeptide. Other
-    sizes of network scale with their weights. After the first prediction of a process its own rate is
-    used instead.
+    Measured on one thread of a 2.x GHz server processor, weights of 5.3 MB, float32: the network takes
+    35 ms for the 72 edges of ethanol and 97 ms for the 462 of alanine dipeptide, a semilocal starting
+    point 60 and 300 ms. Other sizes of network scale with their weights. After the first prediction
+    of a process its own rate is used instead.
 
     Attributes:
-        fixed, per_edge: the line.
+        fixed, per_edge: of the network.
+        start: per edge, of a starting point that is not a build of the cheap level.
         importing: torch, once a process.
         loading: weights and network, once a process.
     """
 
     fixed: float = 0.025
     per_edge: float = 1.6e-4
+    start: float = 7e-4
     importing: float = 2.0
     loading: float = 0.15
 
@@ -66,10 +64,11 @@ class NetworkCost:
     def running(self, model: LearnedModel, n_atoms: int) -> float:
         """Seconds of one prediction."""
         edges = n_atoms * (n_atoms - 1)
-        if model.network_edges:
-            return edges * model.network_seconds / model.network_edges
+        if model.spent_edges:
+            return edges * model.spent_seconds / model.spent_edges
         scale = model.path.stat().st_size / self.REFERENCE_BYTES
-        return scale * (self.fixed + self.per_edge * edges)
+        start = 0.0 if model.start == "minao" else self.start * edges
+        return start + scale * (self.fixed + self.per_edge * edges)
 
     def starting(self, model: LearnedModel) -> float:
         """Seconds still to be paid before the first prediction."""
@@ -84,30 +83,25 @@ class Forecast:
     cost: NetworkCost
     forgone: float = 0.0
 
-    def decide(
-        self, model: LearnedModel, n_atoms: int, build_seconds: float, *, at_most: bool = False
-    ) -> tuple[bool, str]:
+    def decide(self, model: LearnedModel, n_atoms: int, build_seconds: float) -> tuple[bool, str]:
         """Whether to predict, and why.
 
         Args:
             model: that would predict.
             n_atoms: of the molecule.
             build_seconds: processor time of one cheap build.
-            at_most: that is an upper bound: a yes is not yet one.
         """
         builds = float(model.card.get("guess", {}).get("cheap_builds_saved", BUILDS_SAVED))
         saved, running = builds * build_seconds, self.cost.running(model, n_atoms)
         gain, starting = saved - running, self.cost.starting(model)
-        limit = "at most " if at_most else ""
-        forecast = f"would save {limit}{saved:.2g} s of cheap builds for {running:.2g} s of network"
+        forecast = f"would save {saved:.2g} s of cheap builds for {running:.2g} s of prediction"
         if gain <= 0:
             return False, f"a learned guess {forecast}"
         if starting == 0:
             return True, f"the learned guess {forecast}"
-        if self.forgone + gain > starting:
-            self.forgone += 0.0 if at_most else gain
+        self.forgone += gain
+        if self.forgone > starting:
             return True, f"the learned guess {forecast}, worth {starting:.2g} s to start it"
-        self.forgone += max(0.0, saved / _TYPICAL - running) if at_most else gain
         return False, f"a learned guess {forecast} and {starting:.2g} s to start it"
 
 
@@ -162,19 +156,13 @@ class LearnedGuess:
         initial, reference, why = None, None, "chosen"
         if self.choice == "auto":
             cheap.prepare()
-            bound = cheap.preparation_seconds / 2
-            yes, why = self.forecast.decide(model, mf.mol.natm, bound, at_most=True)
+            build = cheap.preparation_seconds / _PREPARATION
+            yes, why = self.forecast.decide(model, mf.mol.natm, build)
             if not yes:
                 return Proposal(None, "learned", why)
-        if self.choice == "auto" or model.start == "minao":
+        if model.start == "minao":  # the first build of the cheap level's own iterations, too
             initial = initial_fock(mf, "minao", cheap=cheap)
             reference = problem.diagonalise(initial)
-        if self.choice == "auto":
-            yes, why = self.forecast.decide(model, mf.mol.natm, cheap.seconds)
-            if not yes:
-                return Proposal(None, "learned", why, reference)
-        if model.start == "sap":
-            initial = None
         try:
             self.answer = model.predict(mf, cheap=cheap, initial=initial)
         except DeliveryError as error:

@@ -29,8 +29,9 @@ from genmol.qc.cheap import CheapLevel
 from genmol.qc.domain import basis_fault, numbers, object_fault
 from genmol.qc.functional import functional_of
 from genmol.qc.molecule import positions
+from genmol.qc.options import Start
 from genmol.qc.orbitals import initial_fock
-from genmol.scf.examples import ExpectedLevel, FockExample, FockInput, Start
+from genmol.scf.examples import ExpectedLevel, FockExample, FockInput
 from genmol.scf.overlap_filter import DEFAULT_WIDTH, OverlapBasis
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ class LearnedModel:
         self, path: Path, card: Card, *, precision: Literal["float32", "float64"] = "float32"
     ) -> None:
         self.path, self.card, self.precision = path, card, precision
-        self.network_seconds, self.network_edges = 0.0, 0  # of all predictions
+        self.spent_seconds, self.spent_edges = 0.0, 0  # on starts and network, all predictions
 
     @classmethod
     def load(cls, name_or_path: str | os.PathLike[str] = DEFAULT_MODEL) -> LearnedModel:
@@ -319,8 +320,8 @@ class LearnedModel:
             delta = _correction(network, batch)
         seconds = time.process_time() - began
         edges = batch.graph.edge_index.shape[1]
-        self.network_seconds += seconds
-        self.network_edges += edges
+        self.spent_seconds += seconds + sum(a.seconds for a in asked)
+        self.spent_edges += edges
         answers = []
         for k, a in enumerate(asked):
             share = len(a.molecule.numbers) ** 2 / sum(len(b.molecule.numbers) ** 2 for b in asked)

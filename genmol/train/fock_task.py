@@ -41,7 +41,7 @@ def fock_task(
         recipe: its fields ``model``, ``loss``, ``finetune`` and those of the generator.
         labels: whose elements the network is built for, at whose level of theory.
         weights: to start at; None draws them with the recipe's seed.
-        examples: to train on; a new network is scaled by them.
+        examples: to train on; they scale a new network, or one from another starting point.
 
     Raises:
         InputError: unknown settings of network or loss, or weights that do not fit.
@@ -54,7 +54,7 @@ def fock_task(
     collate = partial(_collate, slots=model.slots, cutoff=model.config.cutoff, dtype=dtype)
     if weights is not None:
         restore(model, weights)
-    else:
+    if weights is None or weights.card["config"]["start"] != recipe.start:
         plan = in_order(sized(examples), recipe)
         model.calibrate(collate([examples[i] for i in batch]) for batch in plan)
 

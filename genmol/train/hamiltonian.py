@@ -82,7 +82,8 @@ def train(
         data: label folders or files, of one level of theory.
         out: folder of the run.
         resume: go on with a run there; False refuses one.
-        start_from: weights to start at; their card decides the network.
+        start_from: weights to start at; their card decides the network. Where the recipe names
+            another starting point, inputs and outputs are scaled anew.
         calibration: label folders or files of further molecules, which set the filter and the
             intervals together with those that validate; neither trained on nor part of the run.
         cache: folder of what is computed for each label; ``out/cache`` if None.
@@ -108,8 +109,12 @@ def train(
     if recipe.max_steps is None and recipe.max_minutes is None:
         recipe = recipe.changed(max_minutes=_MINUTES)
     weights = None if start_from is None else load_weights(start_from, expected_class="FockModel")
-    if weights is not None:
-        recipe = _adopt(recipe, weights)
+    recipe = (
+        recipe.changed(start=recipe.start or "semilocal")
+        if weights is None
+        else _adopt(recipe, weights)
+    )
+    assert recipe.start is not None
     begun = _open_folder(out, recipe, resume)
 
     labels = read_labels(list(data), split=recipe.split)
@@ -278,4 +283,6 @@ def _adopt(recipe: Recipe, weights: Weights) -> Recipe:
             wanted="the network of the weights",
             remedy="leave --model out, or --from",
         )
-    return recipe.changed(model=config, start=start, generator="flow" if flow else "regression")
+    return recipe.changed(
+        model=config, start=recipe.start or start, generator="flow" if flow else "regression"
+    )

@@ -22,6 +22,7 @@ from typing import Any, Final, Literal
 from genmol.core.errors import InputError
 from genmol.core.files import check_readable, write_json
 from genmol.core.jsonable import jsonable
+from genmol.qc.options import Start
 
 __all__ = ["CONTINUABLE", "Recipe"]
 
@@ -46,8 +47,9 @@ class Recipe:
 
     Attributes:
         model: fields of the network's configuration; its own defaults where left out.
-        start: Fock matrix that the network corrects: of the minao density at the cheap level, or
-            core Hamiltonian + superposed atomic potentials.
+        start: Fock matrix that the network corrects: of the minao density at the cheap level, or of
+            superposed atoms with a semilocal functional or with atomic potentials; by default that
+            of the weights to start at, else ``semilocal``.
         generator: predict the correction directly, or let it flow from a prior.
         prior: of the flow: Gaussian orthogonal ensemble, or expanded random irreps.
         prior_width: standard deviation of the prior's elements, Hartree.
@@ -83,7 +85,7 @@ class Recipe:
     """
 
     model: Mapping[str, Any] = field(default_factory=dict)
-    start: Literal["minao", "sap"] = "minao"
+    start: Start | None = None
     generator: Literal["regression", "flow"] = "regression"
     prior: Literal["goe", "expansion"] = "goe"
     prior_width: float = 0.02

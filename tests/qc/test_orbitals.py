@@ -5,7 +5,6 @@ import pytest
 import torch
 from e3nn import o3
 from pyscf import gto
-from pyscf.scf import hf
 from scfcases import FLUORIDE, WATER, mean_field
 from scipy.linalg import block_diag
 from scipy.spatial.transform import Rotation
@@ -138,23 +137,6 @@ def test_what_a_network_cannot_take_is_refused() -> None:
         shells_of(mixed)
 
 
-def test_sap_is_pyscfs_potential() -> None:
-    mf = mean_field("R", WATER, "b3lypg", basis="def2-svp")
-    charges = {s: np.array(gto.basis.load("sapgraspsmall", s)[0][1:]) for s in set(mf.mol.elements)}
-    expected = mf.get_hcore() + hf.make_sap(mf.mol, charges)
-    np.testing.assert_allclose(initial_fock(mf, "sap"), expected, atol=1e-12)
-
-
-def test_sap_turns_with_the_molecule() -> None:
-    mf = mean_field("R", FLUOROAMINE, "b3lypg", basis="def2-svp")
-    matrix = TURNS["b"].as_matrix()
-    there = type(mf)(turned(mf.mol, matrix), xc="b3lypg")
-    d = mf.mol.ao_rotation_matrix(matrix.T)
-    np.testing.assert_allclose(
-        initial_fock(there, "sap"), d @ initial_fock(mf, "sap") @ d.T, rtol=0, atol=1e-11
-    )
-
-
 def test_minao_is_the_cheap_potential_of_pyscfs_guess() -> None:
     """Fitting and grid level 0 leave the Fock matrix within 5 mEh of PySCF's own, 0.2 on average."""
     mf = mean_field("R", FLUORIDE, "b3lypg", basis="def2-svp", grid=3)
@@ -166,10 +148,3 @@ def test_minao_is_the_cheap_potential_of_pyscfs_guess() -> None:
     np.testing.assert_array_equal(initial_fock(mf, "minao", cheap=cheap), found)
     assert cheap.builds == 1
     np.testing.assert_array_equal(found, found.T)
-
-
-def test_sap_knows_whole_atoms_only() -> None:
-    iodide = molecule("H 0 0 0; I 0 0 1.61", ecp={"I": "def2-svp"})
-    for mol in (iodide, molecule("H 0 0 0; F 0 0 0.92; ghost-H 0 0 3")):
-        with pytest.raises(InputError, match="take minao"):
-            initial_fock(hf.RHF(mol), "sap")

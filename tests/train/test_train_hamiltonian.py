@@ -182,3 +182,18 @@ def test_missing_extra_is_named(labels, tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "lightning", None)
     assert main(command(labels, tmp_path / "out")) == 2
     assert "genmol[train]" in capsys.readouterr().err
+
+
+def test_weights_may_go_on_from_another_start(labels, trained, tmp_path):
+    """The network stays as it is; what goes in and out is scaled anew."""
+    before = load_weights(trained / "model")
+    assert before.card["config"]["start"] == "semilocal"
+    out = tmp_path / "out"
+    options = ["--from", trained / "model", "--start", "sap", "--learning-rate", 1e-12, *SHORT]
+    assert main(command(labels, out, *options)) == 0
+    after = load_weights(out / "model")
+    assert after.card["config"] == {**before.card["config"], "start": "sap"}
+    assert Recipe.load(out / "recipe.json").start == "sap"
+    moved = {n for n, x in before.state.items() if not np.allclose(x, after.state[n], atol=1e-6)}
+    assert "initial_bonds.scale0" in moved
+    assert all(".mean" in name or ".scale" in name for name in moved)
