@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean, stdev
 from typing import Any
 
@@ -10,7 +10,7 @@ from genmol.benchmark.qhflow import VARIANTS
 from genmol.benchmark.tables import table
 from genmol.core.units import HARTREE_TO_EV
 
-__all__ = ["qhflow_markdown"]
+__all__ = ["comparison", "qhflow_markdown"]
 
 # column -> key in the rows, factor, digits
 _COLUMNS: dict[str, tuple[str, float, int]] = {
@@ -31,15 +31,39 @@ def qhflow_markdown(data: Mapping[str, Any]) -> str:
     Args:
         data: content of the benchmark's JSON file.
     """
-    body = []
+    body = [
+        (title, *(_cell(rows, *column) for column in _COLUMNS.values()), seeds or "–")
+        for title, rows, seeds in _measured(data)
+    ]
+    return f"{_conditions(data)}\n\n{table(('variant', *_COLUMNS, 'seeds'), body)}\n"
+
+
+def comparison(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The table as a model's card holds it: means over seeds, in Hartree and shares.
+
+    Args:
+        data: content of the benchmark's JSON file.
+    """
+    keys = [key for key, _, _ in _COLUMNS.values()]
+    return {
+        "minutes": data["record"]["minutes"],
+        "data": data["record"]["data"],
+        "variants": {
+            title: {"seeds": seeds}
+            | {key: fmean(row[key] for row in rows) for key in keys if key in rows[0]}
+            for title, rows, seeds in _measured(data)
+        },
+    }
+
+
+def _measured(data: Mapping[str, Any]) -> Iterator[tuple[str, list[Mapping[str, Any]], int]]:
+    """Title, rows and number of trainings of what was measured."""
     for name, variant in VARIANTS.items():
         for n in variant.steps:
             key = name if variant.steps == (1,) else f"{name} N={n}"
             if rows := list(data["rows"].get(key, {}).values()):
                 title = variant.title if variant.steps == (1,) else f"{variant.title}, N = {n}"
-                cells = [_cell(rows, *column) for column in _COLUMNS.values()]
-                body.append((title, *cells, len(rows) if variant.trained else "–"))
-    return f"{_conditions(data)}\n\n{table(('variant', *_COLUMNS, 'seeds'), body)}\n"
+                yield title, rows, len(rows) if variant.trained else 0
 
 
 def _cell(rows: Sequence[Mapping[str, Any]], key: str, factor: float, digits: int) -> str:

@@ -51,6 +51,7 @@ class Config:
         out: qhflow: folder of the trainings; named after the JSON file by default.
         cache: folder of what outlasts a run: what is computed for each label (qhflow; inside --out by
             default), reference solutions (learned; named after the JSON file by default).
+        card: qhflow: weights whose card shall hold the table.
         workers: qhflow: processes that prepare the data.
         threads: threads of all sides.
     """
@@ -70,6 +71,7 @@ class Config:
     seeds: int = 3
     out: Path | None = None
     cache: Path | None = None
+    card: Path | None = None
     workers: int = 1
     threads: int = 1
 
@@ -153,7 +155,7 @@ def _qhflow(config: Config) -> int:
             raise InputError(
                 got=f"--{name} {getattr(config, name)}", wanted="above 0", remedy=f"--{name} 3"
             )
-    from genmol.benchmark.qhflow_table import qhflow_markdown
+    from genmol.benchmark.qhflow_table import comparison, qhflow_markdown
     from genmol.benchmark.store import load
 
     if config.table is not None:
@@ -177,6 +179,12 @@ def _qhflow(config: Config) -> int:
             progress=lambda rows, title, total: track(rows, title, total=total),
         )
     print(qhflow_markdown(data), end="")
+    if config.card is not None:
+        from genmol.core.weights import load_weights, save_weights
+
+        weights = load_weights(config.card)
+        card = {**weights.card, "comparison": comparison(data)}
+        save_weights(config.card, weights.state, card)
     return 0
 
 

@@ -15,6 +15,7 @@ from genmol.benchmark.qhflow_table import qhflow_markdown
 from genmol.benchmark.store import load
 from genmol.cli.main import main
 from genmol.core.errors import InputError
+from genmol.core.weights import load_weights
 from genmol.data.hamiltonian import prepare, read_labels
 from genmol.qc.functional import resolve
 from genmol.qc.label import pack
@@ -137,6 +138,22 @@ def test_the_table_shows_means_and_spreads(measured, capsys):
     assert "2 labels to train on, 1 of other molecules" in text
     assert main(["benchmark", "qhflow", "--table", str(out / "b.json")]) == 0
     assert capsys.readouterr().out == qhflow_markdown(load(out / "b.json", benchmark="qhflow"))
+
+
+def test_the_comparison_goes_to_a_card(measured, capsys):
+    out, data = measured
+    path = out / "runs" / "seed_0" / "regression" / "model"
+    before = load_weights(path)
+    command = ["benchmark", "qhflow", "--table", str(out / "b.json"), "--card", str(path)]
+    assert main(command) == 0
+    after = load_weights(path)
+    assert after.sha256 == before.sha256
+    found = after.card["comparison"]["variants"]
+    assert len(found) == len(VARIANTS) + 2
+    rows = data["rows"]["sap"].values()
+    expected = {"seeds": 2, "fock_mae": np.mean([row["fock_mae"] for row in rows])}
+    assert found["regression from sap"].items() >= expected.items()
+    assert {k: v for k, v in after.card.items() if k != "comparison"} == dict(before.card)
 
 
 @pytest.mark.parametrize(
