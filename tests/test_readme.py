@@ -77,14 +77,18 @@ def test_the_check_can_fail(command):
         check_command(command)
 
 
-def test_the_measured_tables_are_those_of_the_benchmark_file():
-    """What `genmol benchmark scf --table docs/benchmark_scf.json` prints, without the details."""
+@pytest.mark.parametrize("name", ["scf", "learned", "qhflow"])
+def test_the_measured_tables_are_those_of_the_benchmark_file(name):
+    """What `genmol benchmark NAME --table docs/benchmark_NAME.json` prints; the README's without details."""
+    from genmol.benchmark.learned_tables import learned_markdown
+    from genmol.benchmark.qhflow_table import qhflow_markdown
     from genmol.benchmark.store import load
     from genmol.benchmark.tables import markdown
 
-    data = load(ROOT / "docs" / "benchmark_scf.json", benchmark="scf")
-    text = (ROOT / "README.md").read_text("utf-8")
-    shown = text.partition("<!-- benchmark -->\n")[2].partition("<!-- /benchmark -->")[0]
-    assert shown == markdown(data, details=False)
-    page = (ROOT / "docs" / "benchmark_scf.md").read_text("utf-8")
-    assert page.endswith(markdown(data))
+    printed = {"scf": markdown, "learned": learned_markdown, "qhflow": qhflow_markdown}[name]
+    data = load(ROOT / "docs" / f"benchmark_{name}.json", benchmark=name)
+    assert (ROOT / "docs" / f"benchmark_{name}.md").read_text("utf-8").endswith(printed(data))
+    if name != "qhflow":
+        text = (ROOT / "README.md").read_text("utf-8")
+        begin, end = f"<!-- benchmark {name} -->\n", f"<!-- /benchmark {name} -->"
+        assert text.partition(begin)[2].partition(end)[0] == printed(data, details=False)

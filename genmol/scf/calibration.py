@@ -93,13 +93,17 @@ def calibrate_model(
         ``quantities``: name -> entry of :func:`genmol.scf.intervals.calibrate`.
     """
     found, others = measure(model, examples), measure(model, powers_from)
+    sources = [e.source for e in examples]
+    molecules = sources if len(set(sources)) > 1 else None  # else of one molecule, frame by frame
     quantities = {}
     for name in found[0].errors:
         powers = (0.0, 0.0)
         if others:
             powers = fit_powers([m.errors[name] for m in others], *_scales(others))
         errors = [m.errors[name] for m in found]
-        quantities[name] = calibrate(errors, *_scales(found), coverage=coverage, powers=powers)
+        quantities[name] = calibrate(
+            errors, *_scales(found), coverage=coverage, powers=powers, molecules=molecules
+        )
     spreads, sizes = _scales(found)
     return {
         "coverage": coverage,

@@ -8,8 +8,9 @@ scale that is known without the answer,
 
 where :math:`\sigma` is the spread of the network's two estimates and n the number of atoms. The
 half-width of an interval is :math:`\rho\,\sigma^p n^q` with a quantile :math:`\rho` of r. A molecule may
-have many numbers of a kind (its orbital energies); each molecule counts as one, its numbers as shares
-of it, and a further molecule, the one to come, counts as infinitely wrong:
+have several frames and many numbers of a kind (its orbital energies); each molecule counts as one,
+its frames as shares of it and their numbers as shares of these, and a further molecule, the one to
+come, counts as infinitely wrong:
 
 .. math::
     \rho = \min\Bigl\{ x : \frac{1}{N+1}\sum_{i=1}^{N} \frac{\#\{k : r_{ik} \le x\}}{K_i}
@@ -24,6 +25,7 @@ are fitted on other molecules or fixed beforehand.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -42,25 +44,30 @@ def calibrate(
     *,
     coverage: float = 0.95,
     powers: tuple[float, float] = (0.5, 0.0),
+    molecules: Sequence[str] | None = None,
 ) -> dict[str, Any]:
     """The entry of a card from which :func:`half_width` takes intervals of one kind of number.
 
     Args:
-        errors: of molecules that were not trained on.
+        errors: of frames of molecules that were not trained on.
         spreads: σ of each, Hartree.
         sizes: atoms of each.
         coverage: c.
         powers: p and q.
+        molecules: whose frame each is; one of each if None.
 
     Returns:
         ``coverage``, ``factor`` (ρ, in the unit of the errors; None if there are too few molecules),
         ``powers`` and ``molecules``.
     """
+    names = [str(i) for i in range(len(errors))] if molecules is None else molecules
+    frames = Counter(names)
     scores, weights = [], []
-    for error, spread, size in zip(errors, spreads, sizes, strict=True):
+    for error, spread, size, name in zip(errors, spreads, sizes, names, strict=True):
         score = np.abs(np.atleast_1d(np.asarray(error, dtype=float))) / _scale(spread, size, powers)
         scores.append(np.where(np.isfinite(score), score, np.inf))
-        weights.append(np.full(len(score), 1 / (len(score) * (len(errors) + 1))))
+        share = 1 / (len(score) * frames[name] * (len(frames) + 1))
+        weights.append(np.full(len(score), share))
     ordered, factor = np.empty(0), math.inf
     if scores:
         joined, weight = np.concatenate(scores), np.concatenate(weights)
@@ -72,7 +79,7 @@ def calibrate(
         "coverage": coverage,
         "factor": factor if math.isfinite(factor) else None,
         "powers": {"fock_spread": powers[0], "n_atoms": powers[1]},
-        "molecules": len(errors),
+        "molecules": len(frames),
     }
 
 

@@ -16,31 +16,50 @@ __all__ = ["calibrated"]
 _ENOUGH = 20  # molecules that allow a 95 % interval
 
 
-def calibrated(path: Path, examples: Sequence[FockExample]) -> Card:
+def calibrated(
+    path: Path, validation: Sequence[FockExample], separate: Sequence[FockExample] = ()
+) -> Card:
     """Complete the card of the weights at ``path`` with ``filter`` and ``calibration``.
 
-    Half of the molecules choose the filter's width and how intervals grow with spread and size, the
-    other half sets the width of the intervals. Where a half is too small for that, all set the width
-    of intervals that do not grow.
+    ``validation`` chooses the filter's width and how intervals grow with spread and size, ``separate``
+    sets the width of the intervals. Where that is too little, all examples are put together and
+    halved; where a half is too small as well, all set the width of intervals that do not grow.
 
     Args:
         path: of the weights.
-        examples: molecules kept apart in training; none leaves the card as it is.
+        validation: molecules, or frames of one, kept apart in training; with none and nothing separate
+            the card stays as it is.
+        separate: further ones that had no part in training.
     """
     weights = load_weights(path)
+    examples = [*validation, *separate]
     if not examples:
         return weights.card
-    sources = sorted({e.source for e in examples})
-    by_frame = len(sources) == 1
-    first = [e for k, e in enumerate(examples)
-             if (k if by_frame else sources.index(e.source)) % 2 == 0]  # fmt: skip
-    second = [e for e in examples if not any(e is other for other in first)]
+    choosing, setting = list(validation), list(separate)
+    if not choosing or _count(setting) < _ENOUGH:
+        choosing, setting = _halves(examples)
     model = LearnedModel.load(path)
-    width, table = tune_width(model, first)
+    width, table = tune_width(model, choosing)
     model = model.damped(width)
     card: dict[str, Any] = {**weights.card, "filter": {"width": width, "tried": table}}
-    if len(second) >= _ENOUGH:
-        card["calibration"] = calibrate_model(model, second, powers_from=first)
+    if _count(setting) >= _ENOUGH:
+        card["calibration"] = calibrate_model(model, setting, powers_from=choosing)
     else:
         card["calibration"] = calibrate_model(model, examples)
     return save_weights(path, weights.state, card)
+
+
+def _count(examples: Sequence[FockExample]) -> int:
+    """Molecules, or frames of a single one."""
+    sources = {e.source for e in examples}
+    return len(sources) if len(sources) > 1 else len(examples)
+
+
+def _halves(examples: Sequence[FockExample]) -> tuple[list[FockExample], list[FockExample]]:
+    """Every other molecule, or frame of a single one."""
+    sources = sorted({e.source for e in examples})
+    place = [k if len(sources) == 1 else sources.index(e.source) for k, e in enumerate(examples)]
+    first, second = (
+        [e for e, k in zip(examples, place, strict=True) if k % 2 == half] for half in (0, 1)
+    )
+    return first, second

@@ -84,8 +84,8 @@ def train(
         resume: go on with a run there; False refuses one.
         start_from: weights to start at; their card decides the network. Where the recipe names
             another starting point, inputs and outputs are scaled anew.
-        calibration: label folders or files of further molecules, which set the filter and the
-            intervals together with those that validate; neither trained on nor part of the run.
+        calibration: label folders or files of further molecules, which set the intervals, while
+            those that validate choose the filter; neither trained on nor part of the run.
         cache: folder of what is computed for each label; ``out/cache`` if None.
         device: where.
         devices: processes, one device each.
@@ -180,7 +180,7 @@ def train(
             recipe, labels, identity, trained, metrics, data, licence, identity["started_from"]
         ),
     )
-    card = calibrated(out / "model.safetensors", [*validation, *separate])
+    card = calibrated(out / "model.safetensors", validation, separate)
     return TrainedModel(
         out / "model.safetensors", card, trained.step, trained.minutes, trained.resumed_from
     )

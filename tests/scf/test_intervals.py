@@ -79,3 +79,14 @@ def test_powers_are_found(rng: np.random.Generator) -> None:
     assert fit_powers(errors[:3], spreads[:3].tolist(), sizes[:3].tolist()) == (0.0, 0.0)
     constant = fit_powers(errors[:9], [1e-4] * 9, [5] * 9)
     assert constant == (0.0, 0.0)
+
+
+def test_frames_of_a_molecule_share_its_weight(rng: np.random.Generator) -> None:
+    """Copies of one change nothing; as molecules of their own they would."""
+    errors, spreads, sizes = molecules(rng, 60)
+    worst = int(np.argmax(np.abs(errors) / np.sqrt(spreads)[:, None]))
+    repeated = [[*x, *[x[worst]] * 9] for x in (errors, spreads, sizes)]
+    names = [str(i) for i in (*range(60), *[worst] * 9)]
+    once = calibrate(errors, spreads, sizes)
+    assert calibrate(*repeated, molecules=names) == once
+    assert calibrate(*repeated)["factor"] > once["factor"]
