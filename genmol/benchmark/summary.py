@@ -1,7 +1,8 @@
 """From rows to targets: what must hold, what would be good, and the value reached.
 
 A *must* that is missed is a defect; a *goal* is reported with the value reached. A quantity whose
-rows are not all there counts as incomplete, never as met.
+rows are not all there counts as incomplete, never as met. A mean over a handful of molecules is not
+judged where it speaks of all: a quick run shows it, a full one decides.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any, Literal
 
 __all__ = ["Target", "energy_excess", "right_within_two", "scf_targets", "time_excess"]
 
-Verdict = Literal["goal", "must", "missed", "incomplete"]
+Verdict = Literal["goal", "must", "missed", "incomplete", "few"]
 Row = Mapping[str, Any]
 
 _NOISE = 1e-10  # Hartree; less is rounding, and any estimate below it is right
@@ -34,6 +35,7 @@ class Target:
         wanted: how many there should be.
         at_least: the thresholds are lower limits.
         note: what the reader should know beside the number.
+        fewest: rows below which the value is shown and not judged.
     """
 
     quantity: str
@@ -44,12 +46,15 @@ class Target:
     wanted: int
     at_least: bool = False
     note: str = ""
+    fewest: int = 0
 
     @property
     def verdict(self) -> Verdict:
         """``missed`` as soon as it is, even if rows are lacking; ``incomplete`` while they are."""
         if self.value is None:
             return "incomplete"
+        if self.rows < self.fewest:
+            return "few"
         sign = -1 if self.at_least else 1
         if not sign * self.value <= sign * self.must:  # NaN misses
             return "missed"

@@ -12,7 +12,9 @@ from genmol.benchmark.summary import Target, energy_excess, right_within_two, sc
 
 __all__ = ["markdown", "table", "target_table", "targets"]
 
-_VERDICTS = {"goal": "goal reached", "must": "met", "missed": "**MISSED**"}
+_VERDICTS = {
+    "goal": "goal reached", "must": "met", "missed": "**MISSED**", "few": "too few to judge"
+}  # fmt: skip
 
 
 def targets(data: Mapping[str, Any]) -> list[Target]:

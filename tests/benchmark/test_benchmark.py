@@ -98,6 +98,11 @@ class TestTarget:
     def test_missing_rows_are_never_met_but_may_be_missed(self) -> None:
         assert Target("q", None, 1.0, None, 0, 3).verdict == "incomplete"
         assert Target("q", 0.5, 1.0, None, 2, 3).verdict == "incomplete"
+
+    @pytest.mark.parametrize("value", [0.5, 2.0])
+    def test_a_mean_over_a_handful_is_shown_and_not_judged(self, value: float) -> None:
+        assert Target("q", value, 1.0, None, 3, 3, fewest=15).verdict == "few"
+        assert Target("q", value, 1.0, None, 15, 15, fewest=15).verdict != "few"
         assert Target("q", 1.5, 1.0, None, 2, 3).verdict == "missed"
 
 
