@@ -1,4 +1,4 @@
-"""Bond graphs for structures: the bonds of a SMILES on the atoms of a geometry.
+"""Bond graphs for structures: of a SMILES, of a SMILES on the atoms of a geometry, of a geometry alone.
 
 A SMILES numbers its atoms in its own way, and a wrong pairing of atoms would be another molecule with
 the same formula. So the geometry says who is bonded to whom, by distances, and the SMILES what kind of
@@ -17,7 +17,9 @@ from rdkit.Geometry import Point3D
 from genmol.core.errors import InputError
 from genmol.core.structure import check_structure
 
-__all__ = ["bonded", "parse_smiles"]
+__all__ = ["bonded", "parse_smiles", "perceived"]
+
+_ITERATIONS = 100_000  # of RDKit's search for bond orders, which can be endless; some seconds
 
 
 def parse_smiles(smiles: str) -> Any:
@@ -70,6 +72,45 @@ def bonded(smiles: str, atoms: Atoms) -> Any:
         )
     back = sorted(range(len(order)), key=lambda index: order[index])
     return _with_coordinates(Chem.RenumberAtoms(molecule, back), atoms)
+
+
+def perceived(
+    atoms: Atoms, *, charge: int, radical: bool = False, where: str = "the structure"
+) -> Any:
+    """The RDKit molecule that a geometry and its charge make likely, with its coordinates.
+
+    Args:
+        atoms: all of it, hydrogens included, Å.
+        charge: e.
+        radical: whether atoms may lack electrons, instead of carrying opposite charges.
+        where: how the message calls it.
+
+    Raises:
+        InputError: no bonding pattern explains the geometry and charge.
+    """
+    check_structure(atoms, where=where)
+    reason = ""
+    for strained in (False, True):
+        molecule = _with_coordinates(Chem.RWMol(), atoms)
+        try:
+            with rdBase.BlockLogs():
+                rdDetermineBonds.DetermineConnectivity(
+                    molecule, useVdw=strained, covFactor=1.2 if strained else 1.3
+                )
+                rdDetermineBonds.DetermineBondOrders(
+                    molecule,
+                    charge=charge,
+                    allowChargedFragments=not radical,
+                    maxIterations=_ITERATIONS,
+                )
+            return molecule.GetMol()
+        except (ValueError, RuntimeError) as error:
+            reason = reason or str(error).strip().splitlines()[0]
+    raise InputError(
+        got=f"{where} ({atoms.get_chemical_formula()}), whose bonds RDKit cannot assign ({reason})",
+        wanted=f"a geometry with ordinary bonds for the charge {charge:+d}",
+        remedy="check charge and geometry; extxyz needs no bonds, and may name them by smiles=...",
+    )
 
 
 def _skeleton(molecule: Any) -> Any:

@@ -8,20 +8,22 @@ molecule.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from ase import Atoms
+from jaxtyping import Float
 from rdkit import Chem, rdBase
-from rdkit.Chem import rdDetermineBonds
-from rdkit.Geometry import Point3D
 
+from genmol.chem.bonds import perceived
+from genmol.chem.relaxation import with_conformers
 from genmol.core.errors import InputError
 from genmol.core.files import atomic_write_text, check_readable
 from genmol.core.structure import charge_and_multiplicity, check_structure
 
-__all__ = ["iread_sdf", "read_sdf", "write_sdf"]
+__all__ = ["iread_molecules", "iread_sdf", "read_sdf", "write_conformers", "write_sdf"]
 
 PathLike = str | os.PathLike[str]
 
@@ -38,6 +40,11 @@ def read_sdf(path: PathLike) -> list[Atoms]:
 
 def iread_sdf(path: PathLike) -> Iterator[Atoms]:
     """Yield the molecules of an SDF file one by one; errors as in :func:`read_sdf`."""
+    yield from (atoms for _, atoms in iread_molecules(path))
+
+
+def iread_molecules(path: PathLike) -> Iterator[tuple[Any, Atoms]]:
+    """Yield RDKit's molecules and the same as atoms, one by one; errors as in :func:`read_sdf`."""
     source = check_readable(path)
     if not source.read_bytes().strip():
         raise InputError(
@@ -48,7 +55,7 @@ def iread_sdf(path: PathLike) -> Iterator[Atoms]:
     with rdBase.BlockLogs():
         supplier = Chem.SDMolSupplier(str(source), removeHs=False)
         for index, molecule in enumerate(supplier):
-            yield _to_atoms(molecule, where=f"molecule {index} of {source}")
+            yield molecule, _to_atoms(molecule, where=f"molecule {index} of {source}")
 
 
 def _to_atoms(molecule: Any, *, where: str) -> Atoms:
@@ -91,28 +98,35 @@ def write_sdf(path: PathLike, frames: Iterable[Atoms]) -> None:
     atomic_write_text(Path(path), "".join(block + "$$$$\n" for block in blocks))
 
 
+def write_conformers(
+    path: PathLike,
+    molecule: Any,
+    positions: Float[np.ndarray, "n n_atoms 3"],
+    *,
+    name: str,
+    properties: Mapping[str, Sequence[str]],
+) -> None:
+    """Write conformers of one molecule, whose bonds and stereo are known, all or nothing.
+
+    Args:
+        path: of the SDF file.
+        molecule: RDKit molecule with all hydrogens, its atoms in the order of the positions.
+        positions: Å.
+        name: title of every record.
+        properties: name -> text of each conformer, without line breaks.
+    """
+    copy, blocks = with_conformers(molecule, positions), []
+    copy.SetProp("_Name", name)
+    for k in range(len(positions)):
+        block = [Chem.MolToMolBlock(copy, confId=k)]
+        block += [f">  <{key}>\n{texts[k]}\n\n" for key, texts in properties.items()]
+        blocks.append("".join(block) + "$$$$\n")
+    atomic_write_text(Path(path), "".join(blocks))
+
+
 def _to_block(atoms: Atoms, *, where: str) -> str:
-    check_structure(atoms, where=where)
     charge, _ = charge_and_multiplicity(atoms)
-    molecule = Chem.RWMol()
-    conformer = Chem.Conformer(len(atoms))
-    conformer.Set3D(True)
-    for index, (number, position) in enumerate(zip(atoms.numbers, atoms.positions, strict=True)):
-        atom = Chem.Atom(int(number))
-        atom.SetNoImplicit(True)
-        molecule.AddAtom(atom)
-        conformer.SetAtomPosition(index, Point3D(*map(float, position)))
-    molecule.AddConformer(conformer)
+    molecule = perceived(atoms, charge=charge, where=where)
     molecule.SetProp("_Name", str(atoms.info.get("name", "")))
-    try:
-        with rdBase.BlockLogs():
-            rdDetermineBonds.DetermineBonds(molecule, charge=charge)
-    except ValueError as error:
-        formula = atoms.get_chemical_formula()
-        raise InputError(
-            got=f"{where} ({formula}), whose bonds RDKit cannot assign ({error})",
-            wanted=f"a geometry with ordinary bonds for the charge {charge:+d}",
-            remedy="check charge and geometry, or write extxyz, which needs no bonds",
-        ) from error
     block: str = Chem.MolToMolBlock(molecule)
     return block
