@@ -43,6 +43,7 @@ Statistic = Callable[[Tensor, Tensor], Tensor]
 """Values (n, *k) and weights (b, n) of any sum to m numbers for each row of weights, (b, m)."""
 
 _CHUNK = 4_000_000  # weights at once
+_ROUNDING = 1e-12  # of runs that all say the same, as counts of few draws do
 
 
 def weighted_mean(
@@ -187,9 +188,9 @@ def _evaluate(
 
 
 def _studentise(replicates: Tensor, estimate: Tensor, errors: Tensor) -> Tensor:
-    """(T* − T)/s*; ±∞ where s* is zero or unknown."""
+    """(T* − T)/s*; ±∞ where s* is zero, to rounding, or unknown."""
     deviation = replicates - estimate
-    known = errors.isfinite() & (errors > 0) & deviation.isfinite()
+    known = errors.isfinite() & (errors > _ROUNDING * replicates.abs()) & deviation.isfinite()
     unknown = torch.where(deviation == 0, 0.0, deviation.sign() * torch.inf)
     return torch.where(known, deviation / errors, unknown)
 

@@ -16,6 +16,9 @@ and the end is accepted with probability min(1, exp(−ΔH)): leapfrog is revers
 this is exact for any ε. Where scales differ, coordinates are measured in units of ``scale``, which is a
 diagonal mass matrix, :math:`M^{-1/2}`. Each trajectory's ε is drawn within ± ``jitter`` around the step
 size, which breaks resonances with the periods of the target.
+
+A trajectory along which H varies by more than 1000 has blown up. It ends there and is refused, before its
+numbers overflow; the way back along the same points would be refused as well, so this too is exact.
 """
 
 from __future__ import annotations
@@ -30,6 +33,8 @@ from samplers.rng import Streams
 from samplers.sampler import Info, State, metropolis
 
 __all__ = ["HMC"]
+
+_BLOWN_UP = 1000.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,14 +80,19 @@ class HMC(AdaptiveStep):
         epsilon = self.step_of(state) * jitter
         momentum = space.normal(streams, "momentum", dtype=state.x.dtype)
         end, p = state, momentum
+        lowest = highest = _square(momentum) / 2 - state.log_density
+        lost = torch.zeros_like(lowest, dtype=torch.bool)
         for _ in range(self.leaps):
             p = p + 0.5 * epsilon * scale * end.gradient
             x = end.x + epsilon * scale * p
-            # a trajectory that has left the numbers stays where it is, and is refused below
-            lost = ~x.flatten(1).isfinite().all(dim=1)
+            # a trajectory that has blown up stays where it is, and is refused below
+            lost = lost | ~x.flatten(1).isfinite().all(dim=1)
             end = end.moved(torch.where(_rows(lost, x), end.x, x))
             p = p + 0.5 * epsilon * scale * end.gradient
-            p = torch.where(_rows(lost, p), torch.inf, p)
+            energy = _square(p) / 2 - end.log_density
+            lowest, highest = torch.minimum(lowest, energy), torch.maximum(highest, energy)
+            lost = lost | ~(highest - lowest <= _BLOWN_UP)
+        p = torch.where(_rows(lost, p), torch.inf, p)
         difference = 0.5 * (_square(p) - _square(momentum))
         log_ratio = end.log_density - state.log_density - difference
         state, info = metropolis(state, end, log_ratio, streams)

@@ -83,6 +83,13 @@ class Density(Target):
     function: Callable[[Tensor], Tensor]
     where: Space
 
+    def __post_init__(self) -> None:
+        if not callable(self.function) or not isinstance(self.where, Space):
+            raise TypeError(
+                f"Density({self.function!r}, {self.where!r}); wanted a function and a space, such as "
+                "Density(lambda x: -(x**4).sum(dim=1), Euclidean(2))"
+            )
+
     @property
     def space(self) -> Space:
         """As given."""
@@ -294,7 +301,9 @@ def check_gradient(
     along = (found.gradient * direction).flatten(1).sum(dim=1)
     ends = [target.log_density(x + sign * step * direction) for sign in (1, -1)]
     expected = (ends[0] - ends[1]) / (2 * step)
-    scale = 1e-6 + torch.maximum(along.abs(), expected.abs())
+    # at a maximum, where the gradient is zero, what counts is how it changes within a step
+    change = (ends[0] + ends[1] - 2 * found.log_density).abs() / step
+    scale = 1e-6 + torch.stack([along.abs(), expected.abs(), change]).amax(dim=0)
     # what rounding of the log-density does to a difference is no fault of the gradient
     noise = 1e-14 * (1 + found.log_density.abs()) / step
     difference = (along - expected).abs() / (scale + noise / tolerance)

@@ -231,6 +231,17 @@ def test_walls_and_lost_trajectories_are_refused() -> None:
         HMC().init(target, -torch.ones(2, 1).double(), Streams.of(seed=0, chains=2))
 
 
+def test_a_trajectory_that_blows_up_ends_before_its_numbers_do() -> None:
+    # far out x⁴ - 4x² is ∞ - ∞, which no target may answer; a long step gets there in three leaps
+    well = Density(lambda x: -(x**4 - 4 * x**2).sum(dim=1), Euclidean(1))
+    streams = Streams.of(seed=3, chains=8)
+    x = torch.full((8, 1), 1.4, dtype=torch.float64)
+    state = HMC(step_size=3.0, leaps=20).init(well, x, streams)
+    after, info = HMC(step_size=3.0, leaps=20).step(state, streams.at(1))
+    assert torch.equal(after.x, x)
+    assert not info.acceptance.any()
+
+
 def test_calls_are_counted() -> None:
     counted = Counted(gaussian(), Calls())
     streams = Streams.of(seed=0, chains=10)

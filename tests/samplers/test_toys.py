@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import Tensor
 
 from samplers.known import Toy
 from samplers.rng import Streams
-from samplers.target import check_gradient
+from samplers.spaces import Euclidean, Space
+from samplers.target import Density, Evaluation, GradientError, Target, check_gradient
 from samplers.toys import TOYS
 
 every = pytest.mark.parametrize("name", TOYS)
@@ -78,3 +80,32 @@ def test_single_precision(name: str) -> None:
     torch.testing.assert_close(
         found.gradient.double(), expected.gradient, rtol=1e-3, atol=1e-5 * scale
     )
+
+
+def test_a_gradient_at_a_maximum_is_not_refused_and_a_wrong_one_is() -> None:
+    def curved(x: Tensor) -> Tensor:
+        return -(x[:, 0] ** 2 + 4 * (x[:, 1] - x[:, 0] ** 2) ** 2) / 2
+
+    class Wrong(Target):
+        """A gradient that is half of what it should be."""
+
+        @property
+        def space(self) -> Space:
+            return Euclidean(2)
+
+        def log_density(self, x: Tensor) -> Tensor:
+            return curved(x)
+
+        def evaluate(self, x: Tensor) -> Evaluation:
+            value, gradient = Density(curved, self.space).evaluate(x)
+            return Evaluation(value, gradient / 2)
+
+    streams = Streams.of(seed=1, chains=4)
+    check_gradient(Density(curved, Euclidean(2)), torch.zeros(4, 2).double(), streams)
+    with pytest.raises(GradientError, match="the gradient"):
+        check_gradient(Wrong(), torch.full((4, 2), 0.3).double(), streams)
+
+
+def test_a_density_wants_a_function_and_a_space() -> None:
+    with pytest.raises(TypeError, match="function"):
+        Density(Euclidean(2), lambda x: -x.square().sum(dim=1))  # type: ignore[arg-type]
