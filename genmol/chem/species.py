@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -31,7 +31,6 @@ from genmol.core.structure import charge_and_multiplicity, check_electrons, irea
 __all__ = [
     "MAXIMUM_ATOMS",
     "Species",
-    "UndefinedStereo",
     "species_from_file",
     "species_from_smiles",
     "stereoisomers",
@@ -39,9 +38,6 @@ __all__ = [
 
 MAXIMUM_ATOMS = 200
 """With hydrogens. Beyond, torsion searches and molecular dynamics of other programs are the tools."""
-
-UndefinedStereo = Literal["refuse", "enumerate"]
-"""What to do with a SMILES that is several stereoisomers: refuse it, or take all of them."""
 
 _NONMETALS = frozenset(
     [1, 2, *range(5, 11), *range(14, 19), *range(32, 37), *range(51, 55), 85, 86]
