@@ -1,0 +1,137 @@
+r"""Which method samples a molecule, by what its potential costs.
+
+The seconds c of a gradient of the potential, and c' of a cheaper one of the same molecule, are measured
+at the conformers to begin with. Before n effective draws are there,
+
+- parallel tempering needs about :math:`(G_0 + G n)\,c`,
+- delayed acceptance about :math:`(D_0 + D n)\,c + (C_0 + C n)(c' + c_g)`, with :math:`c_g` for the
+  correction that the cheaper potential is taught,
+
+with the counts below, measured on small molecules at 300 K (``genmol benchmark sample``). They vary by a
+factor of two from molecule to molecule, which matters little: the two differ by a factor of ten wherever
+the choice is important. Sequential Monte Carlo is a second opinion, and taken when asked for.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+
+from genmol.boltzmann.problem import Problem
+from genmol.core.errors import InputError
+from genmol.potentials.contract import Potential
+
+__all__ = ["Choice", "Method", "choose", "seconds_per_gradient"]
+
+Method = Literal["auto", "tempering", "delayed", "smc"]
+
+_TEMPERING = 100_000, 450  # G_0, G
+_DEAR = 1500, 6  # D_0, D
+_CHEAP = 390_000, 470  # C_0, C
+_CORRECTION = 8e-5  # c_g, s
+_ENOUGH = 0.2  # seconds that a measurement should take
+_AT_ONCE = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """A method and why.
+
+    Attributes:
+        method: taken.
+        reason: one sentence.
+        expected: seconds until the goal, by the counts above.
+        cheap: place of the cheaper potential in the list that was offered; None without one.
+    """
+
+    method: Literal["tempering", "delayed", "smc"]
+    reason: str
+    expected: float
+    cheap: int | None = None
+
+
+def seconds_per_gradient(problem: Problem, potential: Potential) -> float:
+    """What one structure takes, of a batch, by the wall clock; infinite where there is no energy.
+
+    Args:
+        problem: whose conformers are computed.
+        potential: of the molecule.
+    """
+    target = replace(problem, potential=potential, confined=False).target()
+    x = problem.conformers
+    first = target.evaluate(x[:1])  # starts processes, fills caches
+    if not bool(first.log_density.isfinite()):
+        return math.inf
+    began = time.perf_counter()
+    target.evaluate(x[:1])
+    one = time.perf_counter() - began
+    count = int(min(_AT_ONCE, max(1.0, _ENOUGH / max(one, 1e-6))))
+    if count == 1:
+        return one
+    batch = x[torch.arange(count) % len(x)]
+    began = time.perf_counter()
+    target.evaluate(batch)
+    return (time.perf_counter() - began) / count
+
+
+def choose(
+    problem: Problem, cheaper: Sequence[Potential], *, method: Method, effective: float
+) -> Choice:
+    """Decide between the methods.
+
+    Args:
+        problem: molecule and potential.
+        cheaper: potentials of the same molecule that may propose.
+        method: asked for; ``auto`` decides by cost.
+        effective: draws that are wanted.
+
+    Raises:
+        InputError: delayed acceptance without a cheaper potential.
+    """
+    if method == "delayed" and not cheaper:
+        raise InputError(
+            got=f"delayed acceptance for {problem.potential.name}, which has no cheaper relative",
+            wanted="a dear potential, and a cheap one that knows the molecule",
+            remedy="leave --method away, or take --potential gfn2",
+        )
+    c = seconds_per_gradient(problem, problem.potential)
+    tempering = (_TEMPERING[0] + _TEMPERING[1] * effective) * c
+    costs = [seconds_per_gradient(problem, potential) for potential in cheaper]
+    delayed = [
+        (_DEAR[0] + _DEAR[1] * effective) * c
+        + (_CHEAP[0] + _CHEAP[1] * effective) * (other + _CORRECTION)
+        for other in costs
+    ]
+    best = min(range(len(delayed)), key=delayed.__getitem__, default=None)
+    name = problem.potential.name
+    price = f"a gradient of {name} takes {_spoken(c)}"
+    if method == "smc":
+        return Choice(method="smc", reason=f"asked for; {price}", expected=tempering)
+    if method == "tempering" or best is None:
+        why = "asked for" if method == "tempering" else "no cheaper potential to propose"
+        return Choice(method="tempering", reason=f"{why}; {price}", expected=tempering)
+    other = cheaper[best].name
+    both = (
+        f"{price} and one of {other} {_spoken(costs[best])}: about {_spoken(tempering)} for "
+        f"{effective:.0f} effective draws by parallel tempering, {_spoken(delayed[best])} by delayed "
+        f"acceptance"
+    )
+    if method == "delayed" or delayed[best] < tempering:
+        why = "asked for; " if method == "delayed" else ""
+        return Choice(method="delayed", reason=f"{why}{both}", expected=delayed[best], cheap=best)
+    return Choice(method="tempering", reason=both, expected=tempering)
+
+
+def _spoken(seconds: float) -> str:
+    if not math.isfinite(seconds):
+        return "for ever"
+    if seconds < 0.1:
+        return f"{1000 * seconds:.2g} ms"
+    if seconds < 100:
+        return f"{seconds:.2g} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
