@@ -6,8 +6,10 @@ a library call neither opens a window nor keeps a figure alive.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -18,7 +20,7 @@ from matplotlib.figure import Figure
 from genmol.core.errors import InputError
 from genmol.core.files import atomic_path
 
-__all__ = ["BLACK", "GREY", "MARKERS", "PALETTE", "png", "save", "styled"]
+__all__ = ["BLACK", "GREY", "MARKERS", "PALETTE", "png", "save", "styled", "svg"]
 
 PALETTE: Final = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
 """Okabe and Ito (2008), without yellow, which fades on white."""
@@ -28,6 +30,7 @@ MARKERS: Final = ("s", "^", "D", "v", "P", "X")
 
 _DPI = 100  # a figure 12 inches wide has 1200 pixels
 _FORMATS = (".png", ".pdf", ".svg")
+_LONG = re.compile(r"(\.\d\d)\d+")  # hundredths of a point are enough
 _RC: Any = {  # matplotlib types each key apart
     "font.size": 12,
     "font.family": "DejaVu Sans",
@@ -81,3 +84,33 @@ def png(figure: Figure) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, dpi=_DPI, format="png")
     return buffer.getvalue()
+
+
+def svg(figure: Figure, *, key: str = "") -> str:
+    """The figure as an ``<svg>`` element for the body of a page, as wide as what it stands in.
+
+    Letters are outlines, so that it looks the same everywhere. Nothing is loaded from elsewhere. Ids,
+    which a page shares among all of its pictures, begin with a hash of the picture.
+
+    Args:
+        figure: to draw.
+        key: goes into the hash, to tell two equal figures of one page apart.
+    """
+    buffer = io.StringIO()
+    nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}
+    with mpl.rc_context(_RC):
+        figure.savefig(buffer, format="svg", metadata=nothing)
+    text = buffer.getvalue()
+    mark = "f" + hashlib.sha256((key + text).encode()).hexdigest()[:10] + "-"
+    text = text[text.index("<svg") :]
+    # styles of one picture would hold for the whole page, so those of its root are inherited instead
+    text = re.sub(
+        r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", text, flags=re.DOTALL
+    )
+    text = text.replace("<svg ", '<svg style="stroke-linejoin: round; stroke-linecap: butt" ', 1)
+    text = text.replace(' xmlns:xlink="http://www.w3.org/1999/xlink"', "").replace("xlink:", "")
+    text = re.sub(r"\bid=\"", f'id="{mark}', text)
+    text = re.sub(r"(href=\"|url\()#", rf"\1#{mark}", text)
+    text = re.sub(r' d="[^"]*"', lambda found: _LONG.sub(r"\1", found[0]), text)
+    # a view box alone lets the page choose the size
+    return re.sub(r' (?:width|height)="[\d.]+pt"', "", text, count=2).strip() + "\n"
