@@ -1,5 +1,5 @@
 # make setup   a virtual environment in .venv; does nothing when nothing changed
-# make demo    the main job on a real molecule, on all cores; result and picture in demo/
+# make demo    the main jobs on real molecules, on all cores; results and pictures in demo/
 # make test    the tests (slow and gpu ones excluded)
 # make lint    ruff and mypy
 
@@ -42,6 +42,8 @@ $(BIN)/python:
 
 demo: setup
 	env -u OMP_NUM_THREADS $(BIN)/genmol scf examples/alanine_dipeptide.xyz --json demo/result.json --plot demo/convergence.png
+	rm -rf demo/glycerol
+	$(BIN)/genmol sample "OCC(O)CO" -n 200 --out demo/glycerol
 
 test: setup
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not slow and not gpu"

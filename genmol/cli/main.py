@@ -41,6 +41,7 @@ class Verb:
 VERBS: Final[dict[str, Verb]] = {
     "scf": Verb("genmol.cli.scf", "solve Kohn-Sham or Hartree-Fock problems, certified"),
     "label": Verb("genmol.cli.label", "compute training labels for many structures, resumable"),
+    "sample": Verb("genmol.cli.sample", "draw Boltzmann conformers, or check samples, certified"),
     "train": Verb("genmol.cli.train", "train a model on labels, resumable"),
     "benchmark": Verb("genmol.cli.benchmark", "measure against the baselines and print the tables"),
     "doctor": Verb("genmol.cli.doctor", "report versions, hardware and what is missing"),

@@ -1,0 +1,86 @@
+"""``genmol sample --toy``: draws of a model density with a certificate."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from genmol.cli.sample_common import CHECKPOINT, parsed_budget, prepared, showing
+from genmol.cli.sample_config import Config
+
+__all__ = ["sample_toy"]
+
+_STARTS = 64
+
+
+def sample_toy(config: Config) -> int:
+    """Sample a toy; returns the exit code."""
+    import numpy as np
+
+    from genmol.boltzmann.density_job import sample_density
+    from genmol.boltzmann.outputs import write_basins
+    from genmol.core.files import atomic_path, write_json
+    from genmol.report.density import write_density_report
+    from samplers.rng import Streams
+    from samplers.run import Budget, Progress
+    from samplers.toys import TOYS
+
+    assert config.toy is not None
+    assert config.method in ("auto", "hmc", "tempering")
+    toy = TOYS[config.toy]()
+    temperature = 1.0 if config.temperature is None else config.temperature
+    calls, seconds = parsed_budget(config.budget)
+    out = config.out or Path(f"{config.toy}_{temperature:g}")
+    folder = prepared(out, resume=config.resume)
+    with showing(config.toy) as show:
+
+        def progress(p: Progress) -> None:
+            left = p.seconds * (p.total - p.done) / max(p.done, 1) if seconds is None else seconds
+            show(f"{p.phase} {p.done}", p.seconds, left)
+
+        found = sample_density(
+            toy,
+            starts=toy.start(Streams.of(seed=config.seed, chains=_STARTS).fold("starts")),
+            temperature=temperature,
+            n=config.n,
+            method=config.method,
+            budget=Budget(seconds=seconds, calls=calls),
+            seed=config.seed,
+            folder=folder / CHECKPOINT,
+            progress=progress,
+        )
+    certificate = found.certificate
+    with atomic_path(folder / "samples.npz") as temporary, temporary.open("wb") as handle:
+        chosen = found.delivered
+        content: dict[str, Any] = {
+            "positions": found.x[chosen].numpy(),
+            "energies": found.energies[chosen].numpy(),
+            "run": found.run[chosen].numpy(),
+        }
+        if found.states is not None:
+            content["state"] = found.states[chosen].numpy()
+        np.savez_compressed(handle, **content)
+    states = certificate.observables.states
+    write_basins(states, folder / "basins.csv", unit="reduced")
+    write_density_report(
+        config.toy,
+        certificate,
+        found.energies,
+        found.run,
+        found.states,
+        tuple(state.name for state in states),
+        folder / "report.html",
+        notes={"method": found.method, "ended by": found.stopped},
+    )
+    write_json(folder / "certificate.json", certificate.to_dict())
+    shutil.rmtree(folder / CHECKPOINT)
+    print(f"{config.toy} at a temperature of {temperature:g}: {config.n} draws of {len(found.x)}")
+    print(f"method      {found.method}")
+    print(
+        f"calls       {certificate.energy_calls} energies, {certificate.gradient_calls} gradients "
+        f"in {certificate.seconds:.0f} s, all included\n"
+    )
+    print(certificate.table())
+    print(f"files: {out}/")
+    return certificate.exit_code
