@@ -152,7 +152,7 @@ def _potentials(
 ) -> tuple[Potential, list[Potential]]:
     """The one that decides, spread over processes, and those that may propose."""
     from genmol.core.threads import available_cores
-    from genmol.potentials.named import cheaper, named
+    from genmol.potentials.named import Make, cheaper, named
     from genmol.potentials.pool import Spread
 
     workers = config.workers or available_cores()
@@ -163,8 +163,13 @@ def _potentials(
         others = []
     else:
         others = [named(config.cheap, species)]
-    potential = stack.enter_context(Spread(make, workers=workers))
-    return potential, [stack.enter_context(Spread(one, workers=workers)) for one in others]
+
+    def spread(one: Make) -> Potential:
+        # a message to another process takes longer than a force field
+        cheap = one().name.startswith("MMFF")
+        return stack.enter_context(Spread(one, workers=1 if cheap else workers))
+
+    return spread(make), [spread(one) for one in others]
 
 
 def options_of(config: Config) -> Mapping[str, Any] | None:

@@ -22,7 +22,7 @@ from genmol.chem.species import Species
 from genmol.core.errors import InputError
 from genmol.potentials.contract import Potential
 
-__all__ = ["cheaper", "named"]
+__all__ = ["Make", "cheaper", "named"]
 
 Make = Callable[[], Potential]
 """Makes a potential, here or in another process: it can be pickled."""
