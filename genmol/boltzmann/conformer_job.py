@@ -47,7 +47,8 @@ __all__ = ["Request", "sample_molecule"]
 _SEARCH_SECONDS = 60.0  # that energies of conformers to begin with may take
 _FEWEST_STARTS, _MOST_STARTS = 8, 300
 _CHECKING = 0.2  # of the time of sampling
-_CHECKS = 2_000, 100_000  # gradients of a certificate, at least and at most
+_CHECKS = 4_000, 100_000  # gradients of a certificate, at least and at most
+_CHECKING_SECONDS = 60.0  # beyond which the least is not kept to
 _LESSONS = 0.05, 0.1, 0.15  # of a budget of calls, for each round
 
 
@@ -164,7 +165,7 @@ def sample_molecule(
             seconds=ensemble.seconds,
             record={"sampling": _record(request, ensemble, choice, starts)},
         ),
-        gradients=int(min(max(_CHECKING * ensemble.seconds / c, _CHECKS[0]), _CHECKS[1])),
+        gradients=_affordable(ensemble.seconds, c),
         seed=request.seed + 1,
     )
     reason = f"{ensemble.method}: {choice.reason}"
@@ -177,6 +178,12 @@ def sample_molecule(
         given=starts.positions[: starts.given],
         given_energies=problem.start_energies[: starts.given],
     )
+
+
+def _affordable(seconds: float, each: float) -> int:
+    """Gradients of a certificate after so many seconds of sampling."""
+    least = min(_CHECKS[0], _CHECKING_SECONDS / each)
+    return int(min(max(_CHECKING * seconds / each, least, 16), _CHECKS[1]))
 
 
 def _may_react(potential: Potential) -> bool:

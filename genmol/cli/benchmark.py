@@ -21,6 +21,7 @@ Part = Literal[
     "accuracy", "transfer", "ethanol", "warm", "solver", "cold", "times", "equivariance",
     "start-semilocal", "start-minao", "start-sap", "regression", "flow-goe", "flow-expansion", "wa",
     "commutator", "minao", "sap",
+    "toys", "cost", "mmff", "gfn2", "intervals", "detector", "glycerol", "alanine",
 ]  # fmt: skip
 
 
@@ -30,18 +31,20 @@ class Config:
 
     scf: the solver against plain PySCF; exit code 3 when a target that must be met is missed.
     learned: the trained model on molecules it has not seen, as guess and without a solve; likewise.
-    qhflow: ways to train the learned guess, each for the same time. Every figure goes to a JSON
-    file as soon as it is measured; the tables are printed from that file.
+    qhflow: ways to train the learned guess, each for the same time.
+    sample: Boltzmann sampling against exact draws and independent references; likewise. Every figure
+    goes to a JSON file as soon as it is measured; the tables are printed from that file.
 
     Attributes:
         name: which benchmark.
-        quick: scf, learned: some small molecules, a few minutes (the default).
-        full: scf, learned: all molecules, an hour or two.
+        quick: scf, learned, sample: some small molecules, a few minutes (the default).
+        full: scf, learned, sample: all molecules, an hour or two.
         json: where the figures go; benchmark_NAME.json by default.
         resume: go on with an interrupted run; a quick file may be resumed with --full.
         table: print the tables of this file as Markdown and measure nothing.
-        merge: scf, learned: join these files, of runs shared out with --only, in the file of --json.
-        only: sections (scf, learned) or variants (qhflow) to measure; all by default.
+        merge: scf, learned, sample: join these files, of runs shared out with --only, in the file of
+            --json.
+        only: sections (scf, learned, sample) or variants (qhflow) to measure; all by default.
         repeat: scf: paired runs of small molecules (up to ten atoms), larger ones run once; learned:
             runs of all that is timed.
         model: learned: shipped name, folder or file of the model; hamiltonian-small by default.
@@ -52,11 +55,12 @@ class Config:
         cache: folder of what outlasts a run: what is computed for each label (qhflow; inside --out by
             default), reference solutions (learned; named after the JSON file by default).
         card: qhflow: weights whose card shall hold the table.
-        workers: qhflow: processes that prepare the data.
+        workers: qhflow: processes that prepare the data, 1 by default; sample: processes that rows are
+            shared out over, one for each core (at most four) by default.
         threads: threads of all sides.
     """
 
-    name: Annotated[Literal["scf", "learned", "qhflow"], tyro.conf.Positional] = "scf"
+    name: Annotated[Literal["scf", "learned", "qhflow", "sample"], tyro.conf.Positional] = "scf"
     quick: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     full: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     json: Path | None = None
@@ -72,7 +76,7 @@ class Config:
     out: Path | None = None
     cache: Path | None = None
     card: Path | None = None
-    workers: int = 1
+    workers: int | None = None
     threads: int = 1
 
 
@@ -93,11 +97,16 @@ def run(config: Config) -> int:
     elif config.merge:
         data = merge(config.merge, path, benchmark=config.name)
     else:
-        data = _scf(config, path) if config.name == "scf" else _learned(config, path)
+        measure = {"scf": _scf, "learned": _learned, "sample": _sample}[config.name]
+        data = measure(config, path)
     if config.name == "scf":
         from genmol.benchmark.tables import markdown, targets
 
         text, found = markdown(data), targets(data)
+    elif config.name == "sample":
+        from genmol.benchmark.sample_tables import sample_markdown, sample_targets_of
+
+        text, found = sample_markdown(data), sample_targets_of(data)
     else:
         from genmol.benchmark.learned_tables import learned_markdown, targets_of
 
@@ -143,6 +152,27 @@ def _learned(config: Config, path: Path) -> dict[str, Any]:
     )
 
 
+def _sample(config: Config, path: Path) -> dict[str, Any]:
+    from genmol.benchmark.sample import (
+        SAMPLE_SECTIONS,
+        full_sample,
+        measure_sample,
+        quick_sample,
+    )
+    from genmol.cli.console import track
+    from genmol.core.threads import available_cores
+
+    return measure_sample(
+        full_sample() if config.full else quick_sample(),
+        path,
+        workers=min(available_cores(), 4) if config.workers is None else config.workers,
+        threads=config.threads,
+        resume=config.resume,
+        only=_chosen(config.only, SAMPLE_SECTIONS),
+        progress=lambda rows, title, total: track(rows, title, total=total),
+    )
+
+
 def _qhflow(config: Config) -> int:
     if config.quick or config.full:
         raise InputError(
@@ -151,10 +181,9 @@ def _qhflow(config: Config) -> int:
             remedy="--minutes 4 --seeds 3",
         )
     for name in ("minutes", "seeds", "workers"):
-        if not getattr(config, name) > 0:
-            raise InputError(
-                got=f"--{name} {getattr(config, name)}", wanted="above 0", remedy=f"--{name} 3"
-            )
+        value = getattr(config, name)
+        if value is not None and not value > 0:
+            raise InputError(got=f"--{name} {value}", wanted="above 0", remedy=f"--{name} 3")
     from genmol.benchmark.qhflow_table import comparison, qhflow_markdown
     from genmol.benchmark.store import load
 
@@ -173,7 +202,7 @@ def _qhflow(config: Config) -> int:
             runs=config.out or path.with_suffix(""),
             cache=config.cache,
             threads=config.threads,
-            workers=config.workers,
+            workers=config.workers or 1,
             resume=config.resume,
             only=_chosen(config.only, tuple(VARIANTS)),
             progress=lambda rows, title, total: track(rows, title, total=total),
