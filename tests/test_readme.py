@@ -77,15 +77,21 @@ def test_the_check_can_fail(command):
         check_command(command)
 
 
-@pytest.mark.parametrize("name", ["scf", "learned", "qhflow"])
+@pytest.mark.parametrize("name", ["scf", "learned", "qhflow", "sample"])
 def test_the_measured_tables_are_those_of_the_benchmark_file(name):
     """What `genmol benchmark NAME --table docs/benchmark_NAME.json` prints; the README's without details."""
     from genmol.benchmark.learned_tables import learned_markdown
     from genmol.benchmark.qhflow_table import qhflow_markdown
+    from genmol.benchmark.sample_tables import sample_markdown
     from genmol.benchmark.store import load
     from genmol.benchmark.tables import markdown
 
-    printed = {"scf": markdown, "learned": learned_markdown, "qhflow": qhflow_markdown}[name]
+    printed = {
+        "scf": markdown,
+        "learned": learned_markdown,
+        "qhflow": qhflow_markdown,
+        "sample": sample_markdown,
+    }[name]
     data = load(ROOT / "docs" / f"benchmark_{name}.json", benchmark=name)
     assert (ROOT / "docs" / f"benchmark_{name}.md").read_text("utf-8").endswith(printed(data))
     if name != "qhflow":
