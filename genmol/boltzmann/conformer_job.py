@@ -36,11 +36,12 @@ from genmol.boltzmann.smc import SMCSettings, sample_smc
 from genmol.boltzmann.starts import Starts, find_starts
 from genmol.boltzmann.systems import System
 from genmol.chem.species import Species
-from genmol.core.errors import InputError
+from genmol.core.errors import DeliveryError, InputError
 from genmol.core.files import write_json
 from genmol.core.jsonable import jsonable
 from genmol.potentials.contract import Potential
 from samplers.run import Budget
+from samplers.sampler import StartError
 
 __all__ = ["Request", "sample_molecule"]
 
@@ -124,7 +125,7 @@ def sample_molecule(
     Raises:
         InputError: a molecule outside the potential's domain, conformers of another molecule, a folder
             of other work.
-        DeliveryError: no conformer, or no draw within the budget.
+        DeliveryError: no conformer, no draw within the budget, or a potential that gave up before one.
     """
     request = request or Request()
     starts = find_starts(species, seed=request.seed, most=_MOST_STARTS, given=given)
@@ -140,7 +141,14 @@ def sample_molecule(
     problem = replace(problem, starts=starts.positions[: starts.given + most])
     choice = _planned(problem, request, cheaper, folder)
     chosen(choice)
-    ensemble = _sampled(problem, request, choice, cheaper, folder, progress)
+    try:
+        ensemble = _sampled(problem, request, choice, cheaper, folder, progress)
+    except StartError as error:
+        raise DeliveryError(
+            got=f"conformers that {potential.name} had energies for, and has none any more ({error})",
+            wanted="the same answer whenever it is asked",
+            remedy="check the potential; what was computed is saved, go on with --resume",
+        ) from error
     progress(Stage("certificate", 0, 1, ensemble.seconds, 1.0, ensemble.n_effective))
     generator = np.random.default_rng(request.seed)
     delivered = equal_weight(ensemble, request.n, generator)

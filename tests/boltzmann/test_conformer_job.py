@@ -13,7 +13,7 @@ import ase.io
 import numpy as np
 import pytest
 import torch
-from chaincases import KT, PEROXIDE, SIDES, Chain, share
+from chaincases import KT, PEROXIDE, SIDES, Chain, Failing, share
 from rdkit import Chem
 
 from genmol.boltzmann import conformer_job, production
@@ -25,7 +25,7 @@ from genmol.boltzmann.settings import Settings
 from genmol.boltzmann.starts import find_starts
 from genmol.boltzmann.sweep import Moves
 from genmol.chem.species import Species, species_from_smiles
-from genmol.core.errors import InputError
+from genmol.core.errors import DeliveryError, InputError
 
 REQUEST = Request(n=40, seed=1, effective=60)
 POTENTIAL = Chain(PEROXIDE, SIDES)
@@ -103,6 +103,19 @@ class TestSampled:
 
 
 class TestFolder:
+    def test_a_potential_that_gives_up_costs_nothing_that_was_saved(
+        self, peroxide: Species, tmp_path: Path
+    ) -> None:
+        request = replace(REQUEST, effective=60)
+        broken = Failing(Chain(PEROXIDE, SIDES), after=3000)
+        with pytest.raises(DeliveryError, match="out of order"):
+            sample_molecule(peroxide, broken, request=request, folder=tmp_path)
+        found = sample_molecule(peroxide, POTENTIAL, request=request, folder=tmp_path)
+        whole = sample_molecule(peroxide, POTENTIAL, request=request)
+        # the same until the potential failed, which Metropolis took as refused moves
+        assert torch.equal(found.ensemble.positions[0], whole.ensemble.positions[0])
+        assert found.ensemble.stopped == "effective"
+
     def test_other_work_is_refused(self, peroxide: Species, tmp_path: Path) -> None:
         request = replace(REQUEST, effective=20, n=8)
         sample_molecule(peroxide, POTENTIAL, request=request, folder=tmp_path)
