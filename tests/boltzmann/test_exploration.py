@@ -17,7 +17,7 @@ from samplers.mixtures import GaussianMixture
 from samplers.rng import Streams
 from samplers.target import Counted
 
-PUBLIC = Path("/work/shared/data/dw4/train.npy")
+PUBLIC = Path(__file__).parents[3] / "shared/data/dw4/train.npy"
 MIXTURE = GaussianMixture.of([0.6, 0.4], [[-4.0, 0.0], [4.0, 0.0]], [1.0, 0.7])
 
 
@@ -64,7 +64,7 @@ def test_budget(rng: np.random.Generator) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(
-    not PUBLIC.exists(), reason="the public DW4 samples are not in /work/shared/data"
+    not PUBLIC.exists(), reason="the public DW4 samples are not beside the checkout"
 )
 def test_the_public_samples_of_dw4() -> None:
     # exactly two short pairs in 0.445 of them, in 0.518 of the law (samplers.clusters)

@@ -14,7 +14,7 @@ from torch import Tensor
 from samplers.clusters import DW4, Cluster, LennardJones
 from samplers.rng import Streams
 
-DATA = Path("/work/shared/data")
+DATA = Path(__file__).parents[3] / "shared/data"
 CLUSTERS = [DW4(), LennardJones.dem(13), LennardJones.bgflow(13), LennardJones.dem(55)]
 each = pytest.mark.parametrize("cluster", CLUSTERS, ids=repr)
 
