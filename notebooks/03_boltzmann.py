@@ -65,7 +65,7 @@ stuck = short.x.transpose(0, 1).flatten(0, 1)
 stuck_run = torch.arange(8).repeat_interleave(60)
 
 found = sample_density(
-    toy, starts=torch.tensor([[-1.3], [1.4]], dtype=torch.float64), n=300, checking=60_000
+    toy, starts=torch.tensor([[-1.3], [1.4]], dtype=torch.float64), n=150, checking=100_000
 )
 
 with styled():
@@ -111,7 +111,7 @@ for name, draws, runs in [
         System.of(toy, 1.0),
         runs=runs,
         evidence=Evidence(starts=starts),
-        gradients=60_000,
+        gradients=100_000,
     )
     right = float((draws > 0).double().mean())
     failed = [f.check.name for f in checked.certificate.findings if f.check.status == "fail"]
@@ -127,7 +127,7 @@ table(["draws", f"right well (exact {truth:.3f})", "verdict", "failed checks"], 
 
 # %%
 species = species_from_smiles("OCCO")
-diol = sample_molecule(species, MMFF(species.mol), request=Request(n=60, seed=3))
+diol = sample_molecule(species, MMFF(species.mol), request=Request(n=100, seed=3))
 observables = diol.certificate.observables
 display(Image(png(populations(observables.states))))
 display(Image(png(torsions(observables.histograms, folds=diol.folds))))

@@ -79,7 +79,7 @@ def test_the_check_can_fail(command):
 
 @pytest.mark.parametrize("name", ["scf", "learned", "qhflow", "sample"])
 def test_the_measured_tables_are_those_of_the_benchmark_file(name):
-    """What `genmol benchmark NAME --table docs/benchmark_NAME.json` prints; the README's without details."""
+    """What `genmol benchmark NAME --table docs/benchmark_NAME.json` prints; README without details."""
     from genmol.benchmark.learned_tables import learned_markdown
     from genmol.benchmark.qhflow_table import qhflow_markdown
     from genmol.benchmark.sample_tables import sample_markdown
