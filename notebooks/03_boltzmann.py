@@ -74,11 +74,11 @@ with styled():
     grid = torch.linspace(-2.4, 2.6, 400, dtype=torch.float64)[:, None]
     density = (toy.log_density(grid) - toy.truths["log_z"].value).exp()
     for ax, draws, title in zip(
-        axes, (stuck, found.x), ("eight short runs from the left", found.method), strict=True
+        axes, (stuck, found.x), ("eight short runs from the left", "sample_density"), strict=True
     ):
         ax.hist(draws.flatten().numpy(), bins=60, density=True, color=PALETTE[4], label="draws")
         ax.plot(grid.flatten(), density, color=GREY, label="exact")
-        ax.set(title=title.split(":")[0], xlabel="x")
+        ax.set(title=title, xlabel="x")
     axes[0].set_ylabel("probability density")
     axes[0].legend()
 display(Image(png(figure)))
