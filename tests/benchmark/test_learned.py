@@ -144,7 +144,7 @@ class TestTargets:
 
     def test_coverage_is_bounded_on_both_sides(self) -> None:
         low, high = (
-            found(accuracy=[molecule_row(covered={"a": share})] * 2) for share in (0.8, 1.0)
+            found(accuracy=[molecule_row(covered={"a": share})] * 15) for share in (0.8, 1.0)
         )
         inside = "predict: numbers inside their intervals (share)"
         narrow = "predict: intervals not wider than needed (the same share)"
