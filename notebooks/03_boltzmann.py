@@ -14,7 +14,7 @@
 # %% [markdown]
 # # Is this a Boltzmann sample?
 #
-# **Run time:** under 30 seconds on one core. **Data:** none.
+# **Run time:** under a minute on one core. **Data:** none.
 #
 # A set of conformers says something about a molecule at room temperature only if it is drawn from
 # the Boltzmann law, exp(−U/kT). Programs that make conformers seldom say whether theirs are.
@@ -65,7 +65,7 @@ stuck = short.x.transpose(0, 1).flatten(0, 1)
 stuck_run = torch.arange(8).repeat_interleave(60)
 
 found = sample_density(
-    toy, starts=torch.tensor([[-1.3], [1.4]], dtype=torch.float64), n=150, checking=100_000
+    toy, starts=torch.tensor([[-1.3], [1.4]], dtype=torch.float64), n=150, checking=20_000
 )
 
 with styled():
