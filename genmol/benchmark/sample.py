@@ -15,6 +15,11 @@ section         what one row is
 
 Beside every row stand the baselines. Rows do not depend on each other and are shared out over processes,
 but for those that are timed, which are measured one at a time afterwards.
+
+Distances, free energies, coverage and numbers of gradients are those of any machine; seconds belong to
+their row, which is measured whole on one. So a file may hold rows of several machines, under the same
+versions of all packages: each row says which is its own (:mod:`genmol.benchmark.store`), and the tables
+name them all. A timed row that can use several processes says how many it had.
 """
 
 from __future__ import annotations
@@ -35,7 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FAULTS", "SAMPLE_SECTIONS", "SamplePlan", "SampleSection", "full_sample", "measure_sample",
-    "quick_sample", "sample_row",
+    "quick_sample", "sample_row", "sample_store",
 ]  # fmt: skip
 
 SampleSection = Literal[
@@ -155,20 +160,14 @@ def measure_sample(
         path: JSON file.
         workers: processes that rows are shared out over, and energies of rows that are timed.
         threads: recorded; the caller has set them.
-        resume: go on with an existing file.
+        resume: go on with an existing file, of this machine or another.
         only: sections to measure.
         progress: wraps the rows of a section, given its name and the number of rows to come.
 
     Raises:
         InputError: the file exists and is not to be resumed, or its conditions were others.
     """
-    store = Store(
-        path,
-        benchmark="sample",
-        record=_conditions(threads=threads, workers=workers),
-        scope=plan.scope,
-        resume=resume,
-    )
+    store = sample_store(path, scope=plan.scope, threads=threads, resume=resume)
     wanted = set(only)
     tasks = [
         (section, key)
@@ -193,6 +192,31 @@ def measure_sample(
     for _ in progress(rows(), "sample", len(tasks)):
         pass
     return store.data
+
+
+def sample_store(path: Path, *, scope: str, threads: int = 1, resume: bool = False) -> Store:
+    """The file at ``path``, for rows that this machine measures.
+
+    Args:
+        path: JSON file.
+        scope: of the plan.
+        threads: recorded; the caller has set them.
+        resume: go on with an existing file, of this machine or another.
+
+    Raises:
+        InputError: the file exists and is not to be resumed, or its conditions were others.
+    """
+    record = {
+        "versions": versions(*CORE_PACKAGES),
+        "threads": threads,
+        "seeds": "0 and those next to it; 1000 and on for the correct sets of the detector",
+        "temperature": "300 K",
+        "baseline": "ETKDG + MMFF94 minima with Boltzmann weights, plain Langevin (BAOAB) and plain "
+        "HMC at as many calls",
+    }
+    return Store(
+        path, benchmark="sample", record=record, scope=scope, resume=resume, machine=hardware()
+    )
 
 
 def sample_row(
@@ -256,16 +280,3 @@ def _effort(numbers: dict[str, float]) -> Effort:
 
     whole = ("particles", "calls", "weighted", "decisions")
     return Effort(**{k: int(v) if k in whole else v for k, v in numbers.items()})  # type: ignore[arg-type]
-
-
-def _conditions(*, threads: int, workers: int) -> dict[str, Any]:
-    return {
-        "hardware": hardware(),
-        "versions": versions(*CORE_PACKAGES),
-        "threads": threads,
-        "workers": workers,
-        "seeds": "0 and those next to it; 1000 and on for the correct sets of the detector",
-        "temperature": "300 K",
-        "baseline": "ETKDG + MMFF94 minima with Boltzmann weights, plain Langevin (BAOAB) and plain "
-        "HMC at as many calls",
-    }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -52,11 +53,32 @@ def _conditions(data: Mapping[str, Any]) -> str:
         f"{n} {installed[n]}" for n in ("genmol", "torch", "rdkit", "tblite", "python")
     )
     return (
-        f"`genmol benchmark sample --{data['scope']}`: {record['hardware']['processor']}, "
-        f"{record['workers']} process{'es' * (record['workers'] > 1)} of one thread; {packages}. "
+        f"`genmol benchmark sample --{data['scope']}`: {_machines(data)}; one thread a process; "
+        f"{packages}. "
         f"Baselines: {record['baseline']}. Calls are of everything: search energies, tuning, burn-in, "
         "every replica, cheap potentials apart. Effective draws are the fewest over energy, torsions "
         "and basins of at least 5 %, from independent runs."
+    )
+
+
+def _machines(data: Mapping[str, Any]) -> str:
+    """Processors, and where there are several, the rows of each: sections, or how many of one."""
+    names = [f"{one['processor']} ({one['cores']} cores)" for one in data["machines"]]
+    total: Counter[str] = Counter()
+    own: dict[str, Counter[str]] = {name: Counter() for name in names}
+    for section, rows in data["rows"].items():
+        for row in rows.values():
+            total[section] += 1
+            own[names[row["machine"]]][section] += 1
+    if len(own) < 2:
+        return "".join(own) or "nothing measured"
+    return "; ".join(
+        f"{name}: "
+        + ", ".join(
+            section if count == total[section] else f"{section} ({count} of {total[section]} rows)"
+            for section, count in sections.items()
+        )
+        for name, sections in own.items()
     )
 
 
@@ -147,11 +169,12 @@ def _intervals(rows: Section) -> str:
 
 
 def _glycerol(rows: Section) -> str:
-    head = ("level", "s", "effective", "conformers (distinct)", "GFN2 calls", "said / s",
+    head = ("level", "processes", "s", "effective", "conformers (distinct)", "GFN2 calls", "said / s",
             "at its pace / s", "verdict")  # fmt: skip
     body = [
         (
             key,
+            row["workers"],
             f"{row['seconds']:.0f}",
             f"{row['n_effective']:.0f}",
             f"{row['conformers']} ({row['distinct']})",
@@ -177,8 +200,9 @@ def _alanine(rows: Section) -> str:
             f"{way} {_number(worst_error(row, way))}" for way in ("minima", "Langevin", "plain HMC")
         )
         parts.append(
-            f"Alanine dipeptide at {key}: {row['seconds']:.0f} s for {row['ours']['n_effective']:.0f} "
-            f"effective draws ({row['verdict']}); {row['inside']} of {row['compared']} free energies "
+            f"Alanine dipeptide at {key}: {row['seconds']:.0f} s of one process for "
+            f"{row['ours']['n_effective']:.0f} effective draws ({row['verdict']}); "
+            f"{row['inside']} of {row['compared']} free energies "
             f"within tolerance. Largest errors of the baselines, kcal/mol: {errors}."
             f"\n\n{table(head, body)}"
         )

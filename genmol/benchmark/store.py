@@ -2,6 +2,10 @@
 
 A run that was killed goes on with ``--resume``. Figures taken under other conditions do not mix:
 the record of hardware, versions, threads and structures must be the same.
+
+Where rows do not depend on the hardware, or only each by itself, they may come from several machines.
+Then the hardware is no part of the record: the file lists ``machines``, in the order in which they came,
+and ``machine`` of every row is the place of its own in that list.
 """
 
 from __future__ import annotations
@@ -29,20 +33,31 @@ class Store:
         record: conditions, plain values.
         scope: ``quick`` or ``full``; a quick file may be resumed as a full one.
         resume: go on with the rows that ``path`` holds.
+        machine: that rows are measured on, plain values, where a file may hold rows of several; None
+            where the record holds the only one.
 
     Raises:
         InputError: ``path`` exists and ``resume`` is false, or its record differs.
     """
 
     def __init__(
-        self, path: Path, *, benchmark: str, record: Mapping[str, Any], scope: str, resume: bool
+        self,
+        path: Path,
+        *,
+        benchmark: str,
+        record: Mapping[str, Any],
+        scope: str,
+        resume: bool,
+        machine: Mapping[str, Any] | None = None,
     ) -> None:
         self.path = check_writable(path)
+        self.machine = jsonable(machine)
         self.data: dict[str, Any] = {
             "format": FORMAT,
             "benchmark": benchmark,
             "scope": scope,
             "record": jsonable(record),
+            **({} if machine is None else {"machines": []}),
             "rows": {},
         }
         if not path.exists():
@@ -62,10 +77,11 @@ class Store:
         if changed:
             raise InputError(
                 got=f"{path}, measured with other {', '.join(changed)}",
-                wanted="rows of one machine, one set of versions and the same options",
+                wanted=f"rows of {'one machine, ' * (machine is None)}one set of versions and the same "
+                "options",
                 remedy="measure into a new file with --json",
             )
-        self.data["rows"] = found["rows"]
+        self.data |= {name: found[name] for name in ("machines", "rows") if name in self.data}
 
     def rows(self, section: str) -> dict[str, Any]:
         """The rows of ``section`` by key; the object itself, empty at first."""
@@ -74,7 +90,8 @@ class Store:
 
     def add(self, section: str, key: str, row: Mapping[str, Any]) -> None:
         """Keep a row, replacing one of the same key."""
-        self.rows(section)[key] = jsonable(row)
+        own = {} if self.machine is None else {"machine": _place(self.data, self.machine)}
+        self.rows(section)[key] = jsonable({**row, **own})
         write_json(self.path, self.data)
 
 
@@ -102,6 +119,8 @@ def load(path: Path, *, benchmark: str) -> dict[str, Any]:
 def merge(paths: Sequence[Path], into: Path, *, benchmark: str) -> dict[str, Any]:
     """Join the rows of several files, of one run shared out by section, in a new file.
 
+    Files that list machines may be of different ones.
+
     Raises:
         InputError: ``into`` exists, conditions or scopes differ, or two files hold the same row.
     """
@@ -124,10 +143,21 @@ def merge(paths: Sequence[Path], into: Path, *, benchmark: str) -> dict[str, Any
             raise InputError(
                 got=f"{path}, "
                 + (f"which also holds {twice[0]}" if same else "measured under other conditions"),
-                wanted="different rows of one run: one machine, one set of versions, one scope",
+                wanted="different rows of one run: "
+                f"{'one machine, ' * ('machines' not in first)}one set of versions, one scope",
                 remedy="share a run out with --only",
             )
         for section, rows in other["rows"].items():
+            for row in rows.values() if "machines" in other else ():
+                row["machine"] = _place(first, other["machines"][row["machine"]])
             first["rows"].setdefault(section, {}).update(rows)
     write_json(into, first)
     return first
+
+
+def _place(data: dict[str, Any], machine: object) -> int:
+    """The place of ``machine`` in the list of ``data``, at its end if it is new."""
+    machines: list[object] = data["machines"]
+    if machine not in machines:
+        machines.append(machine)
+    return machines.index(machine)

@@ -40,10 +40,11 @@ class Config:
         quick: scf, learned, sample: some small molecules, a few minutes (the default).
         full: scf, learned, sample: all molecules, an hour or two.
         json: where the figures go; benchmark_NAME.json by default.
-        resume: go on with an interrupted run; a quick file may be resumed with --full.
+        resume: go on with an interrupted run; a quick file may be resumed with --full, one of sample on
+            another machine.
         table: print the tables of this file as Markdown and measure nothing.
         merge: scf, learned, sample: join these files, of runs shared out with --only, in the file of
-            --json.
+            --json; those of sample may be of several machines.
         only: sections (scf, learned, sample) or variants (qhflow) to measure; all by default.
         repeat: scf: paired runs of small molecules (up to ten atoms), larger ones run once; learned:
             runs of all that is timed.

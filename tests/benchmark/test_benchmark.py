@@ -172,8 +172,8 @@ class TestAggregation:
 
 
 class TestStore:
-    def store(self, path: Path, *, resume: bool = False, threads: int = 1) -> Store:
-        record = {"threads": threads, "hardware": {"cores": 2}}
+    def store(self, path: Path, *, resume: bool = False, threads: int = 1, cores: int = 2) -> Store:
+        record = {"threads": threads, "hardware": {"cores": cores}}
         return Store(path, benchmark="scf", record=record, scope="quick", resume=resume)
 
     def test_rows_survive(self, tmp_path: Path) -> None:
@@ -193,6 +193,13 @@ class TestStore:
         with pytest.raises(InputError, match="other threads"):
             self.store(path, resume=True, threads=2)
         assert path.read_bytes() == before
+
+    def test_one_machine_unless_said_otherwise(self, tmp_path: Path) -> None:
+        path = tmp_path / "b.json"
+        self.store(path).add("pairs", "a", {"x": 1.0})
+        assert "machines" not in load(path, benchmark="scf")
+        with pytest.raises(InputError, match=r"other hardware[^.]* wanted rows of one machine"):
+            self.store(path, resume=True, cores=4)
 
     @pytest.mark.parametrize("content", ["", "[]", "{}", '{"format": 1, "benchmark": "other"}'])
     def test_foreign_files(self, tmp_path: Path, content: str) -> None:

@@ -23,6 +23,7 @@ from genmol.benchmark.sample import (
     measure_sample,
     quick_sample,
     sample_row,
+    sample_store,
 )
 from genmol.benchmark.sample_baselines import minima_baseline, reference_moves
 from genmol.benchmark.sample_compare import Compared, Frames
@@ -89,7 +90,7 @@ def interval(coverage: float) -> dict[str, Any]:
 def glycerol(**changes: Any) -> dict[str, Any]:
     row = {"seconds": 250.0, "n_effective": 300.0, "expected_seconds": 300.0, "would_take": 400.0,
            "conformers": 500, "distinct": 480, "energies": 0, "gradients": 3000,
-           "verdict": "Boltzmann to ±0.20 kcal/mol on 4 listed states"}  # fmt: skip
+           "workers": 2, "verdict": "Boltzmann to ±0.20 kcal/mol on 4 listed states"}  # fmt: skip
     return row | changes
 
 
@@ -109,7 +110,7 @@ def correct(flagged: int) -> dict[str, Any]:
 
 
 def good() -> dict[str, dict[str, Any]]:
-    return {
+    rows: dict[str, dict[str, Any]] = {
         "toys": {"lj13": toy()},
         "cost": {"lj13": cost(157.0), "dw4": cost(440.0)},
         "mmff": {"a": molecule(), "b": molecule()},
@@ -119,6 +120,9 @@ def good() -> dict[str, dict[str, Any]]:
         "alanine": {"MMFF94": alanine()},
         "detector": {"correct lj13 0": correct(0), "fault": fault(True)},
     }
+    for row in (row for section in rows.values() for row in section.values()):
+        row["machine"] = 0
+    return rows
 
 
 def found(rows: dict[str, dict[str, Any]]) -> list[Target]:
@@ -203,6 +207,11 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     return calls
 
 
+def on(monkeypatch: pytest.MonkeyPatch, processor: str) -> None:
+    """What follows is measured on another machine."""
+    monkeypatch.setattr(module, "hardware", lambda: {"processor": processor, "cores": 2})
+
+
 class TestFile:
     def test_resume_makes_what_is_missing(
         self, tmp_path: Path, made: list[tuple[str, str]]
@@ -219,7 +228,7 @@ class TestFile:
         # what is timed comes last
         assert made[2:] == [("cost", "two"), ("detector", "three"), ("glycerol", "four")]
         assert data == load(path, benchmark="sample")
-        assert data["rows"]["cost"]["two"] == {"scope": "quick", "workers": 1}
+        assert data["rows"]["cost"]["two"] == {"scope": "quick", "workers": 1, "machine": 0}
 
     def test_merge(self, tmp_path: Path, made: list[tuple[str, str]]) -> None:
         parts = [tmp_path / "cost.json", tmp_path / "rest.json"]
@@ -233,6 +242,53 @@ class TestFile:
         with pytest.raises(InputError, match="also holds cost one"):
             merge([parts[0], parts[0]], tmp_path / "twice.json", benchmark="sample")
 
+    @pytest.mark.parametrize("way", ["resume", "merge"])
+    def test_rows_of_two_machines(
+        self, tmp_path: Path, made: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch, way: str
+    ) -> None:
+        paths = [tmp_path / name for name in ("one.json", "two.json", "both.json")]
+        on(monkeypatch, "Eniac")
+        measure_sample(TINY, paths[0], only=["cost"])
+        on(monkeypatch, "Zuse")
+        second = paths[0 if way == "resume" else 1]
+        data = measure_sample(TINY, second, only=["glycerol"], workers=2, resume=True)
+        if way == "merge":
+            data = merge(paths[:2], paths[2], benchmark="sample")
+        assert data == load(paths[0 if way == "resume" else 2], benchmark="sample")
+        names = [one["processor"] for one in data["machines"]]
+        where = {s: {names[row["machine"]] for row in r.values()} for s, r in data["rows"].items()}
+        assert names == ["Eniac", "Zuse"]
+        assert {s: w for s, w in where.items() if w} == {"cost": {"Eniac"}, "glycerol": {"Zuse"}}
+        assert data["rows"]["glycerol"]["four"]["workers"] == 2
+
+    def test_other_versions_do_not_mix(
+        self, tmp_path: Path, made: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        paths = [tmp_path / "one.json", tmp_path / "two.json"]
+        measure_sample(TINY, paths[0], only=["cost"])
+        monkeypatch.setattr(module, "versions", lambda *_: {"genmol": "0.0"})
+        with pytest.raises(InputError, match="other versions"):
+            measure_sample(TINY, paths[0], resume=True)
+        measure_sample(TINY, paths[1], only=["detector"])
+        with pytest.raises(InputError, match="other conditions"):
+            merge(paths, tmp_path / "both.json", benchmark="sample")
+
+    def test_the_tables_name_every_machine(self) -> None:
+        one, two = ({"processor": name, "cores": 2} for name in ("Eniac", "Zuse"))
+        data = sample_store(Path("unwritten.json"), scope="quick").data
+        data |= {"machines": [one], "rows": good()}
+        assert ": Eniac (2 cores); one thread" in sample_markdown(data)
+        data["machines"].append(two)
+        data["rows"]["glycerol"]["GFN2"]["machine"] = 1
+        data["rows"]["mmff"]["b"]["machine"] = 1
+        assert (
+            "Eniac (2 cores): toys, cost, mmff (1 of 2 rows), gfn2, intervals, alanine, detector; "
+            "Zuse (2 cores): mmff (1 of 2 rows), glycerol; one thread"
+        ) in sample_markdown(data)
+        # only the kernel was another one
+        data["machines"][1] = one | {"system": "Linux"}
+        assert ": Eniac (2 cores); one thread" in sample_markdown(data)
+
     def test_tables_and_exit_codes(
         self,
         tmp_path: Path,
@@ -242,7 +298,7 @@ class TestFile:
         path = tmp_path / "b.json"
         data = measure_sample(TINY, path, only=[])
         assert not made
-        data["rows"] = good()
+        data |= {"machines": [{"processor": "Eniac", "cores": 2}], "rows": good()}
         path.write_text(json.dumps(data))
         text = sample_markdown(data)
         assert capsys.readouterr().out == ""
@@ -252,7 +308,7 @@ class TestFile:
         assert all(target.wanted for target in sample_targets_of(data))
         assert main(["benchmark", "sample", "--table", str(path)]) == 0
         assert capsys.readouterr().out == text
-        data["rows"]["detector"]["fault"] = fault(False)
+        data["rows"]["detector"]["fault"] = fault(False) | {"machine": 0}
         path.write_text(json.dumps(data))
         assert main(["benchmark", "sample", "--table", str(path)]) == 3
         assert "**MISSED** |" in capsys.readouterr().out
