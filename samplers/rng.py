@@ -54,9 +54,9 @@ def philox(counter: Int[Tensor, "*shape 4"], key: tuple[int, int]) -> Int[Tensor
 
 
 def _multiply(a: Tensor, m: int) -> tuple[Tensor, Tensor]:
-    """High and low word of a product of two words; by halves, as int64 has no room for it."""
-    inner, outer = (a & 0xFFFF) * m, (a >> 16) * m  # below 2⁴⁸
-    return (outer + (inner >> 16)) >> 16, (inner + ((outer & 0xFFFF) << 16)) & _MASK
+    """High and low word of a product of two words: int64 holds its 64 bits, and the sign is masked away."""
+    product = a * m
+    return (product >> 32) & _MASK, product & _MASK
 
 
 @dataclass(frozen=True, eq=False)
