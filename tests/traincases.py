@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from genmol.train.fit import Examples, Trained, fit
+from genmol.train.fock_recipe import FockRecipe
 from genmol.train.module import Task
-from genmol.train.recipe import Recipe
 
 STEPS = 24
 
@@ -53,8 +53,8 @@ def toy_examples(count: int, *, first: int = 0) -> Examples:
     return Examples(items, names, [4 + i % 5 for i in range(count)])
 
 
-def toy_recipe(**options: object) -> Recipe:
-    recipe = Recipe(max_steps=STEPS, batch_pairs=24, warmup_steps=4, log_steps=1, ema=0.9)
+def toy_recipe(**options: object) -> FockRecipe:
+    recipe = FockRecipe(max_steps=STEPS, batch_pairs=24, warmup_steps=4, log_steps=1, ema=0.9)
     recipe = recipe.changed(validate_steps=8, precision="float64", checkpoint_minutes=0.0)
     return recipe.changed(**options)
 

@@ -34,7 +34,7 @@ from genmol.benchmark.store import Store
 from genmol.core.environment import CORE_PACKAGES, hardware, versions
 from genmol.core.errors import InputError
 from genmol.data.hamiltonian import RawLabel, data_hash, prepare, read_labels
-from genmol.train.recipe import Recipe
+from genmol.train.fock_recipe import FockRecipe
 
 if TYPE_CHECKING:
     from genmol.scf.fock_model import FockModel
@@ -56,7 +56,7 @@ MODEL: Final = {
 }
 """Smaller than the shipped network, so that minutes tell."""
 
-RECIPE: Final = Recipe(
+RECIPE: Final = FockRecipe(
     model=MODEL,
     start="semilocal",
     learning_rate=5e-3,
@@ -123,7 +123,7 @@ def measure_qhflow(
     seeds: int = 3,
     runs: Path,
     cache: Path | None = None,
-    recipe: Recipe = RECIPE,
+    recipe: FockRecipe = RECIPE,
     threads: int = 1,
     workers: int = 1,
     resume: bool = False,
@@ -205,7 +205,7 @@ def _keys(name: VariantName) -> list[str]:
 class _Bench:
     """Trains and tests one variant with one seed."""
 
-    recipe: Recipe
+    recipe: FockRecipe
     labels: Sequence[RawLabel]
     data: Sequence[str | Path]
     minutes: float
@@ -237,7 +237,7 @@ class _Bench:
         }
 
     def _train(
-        self, recipe: Recipe, minutes: float, out: Path, start_from: Path | None = None
+        self, recipe: FockRecipe, minutes: float, out: Path, start_from: Path | None = None
     ) -> dict[str, float]:
         from genmol.train.hamiltonian import train
 
@@ -252,7 +252,7 @@ class _Bench:
         )
         return {"steps": trained.steps, "seconds": 60 * trained.minutes}
 
-    def _test(self, model: FockModel | None, recipe: Recipe, steps: int) -> dict[str, Any]:
+    def _test(self, model: FockModel | None, recipe: FockRecipe, steps: int) -> dict[str, Any]:
         """Means over the test labels, processor seconds of a prediction included."""
         from genmol.scf.fock_batch import FockBatch
         from genmol.scf.qhflow import Objective

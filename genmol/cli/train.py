@@ -16,7 +16,7 @@ import tyro
 from genmol.core.errors import InputError
 from genmol.core.files import check_writable, write_json
 from genmol.core.threads import set_threads
-from genmol.train.recipe import Recipe
+from genmol.train.fock_recipe import FockRecipe
 
 __all__ = ["Config", "run"]
 
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
 else:  # the fields of a recipe, each of which may be left out
 
     def _optional(entry: dataclasses.Field) -> tuple[str, Any, Any]:
-        kind = typing.get_type_hints(Recipe)[entry.name]
+        kind = typing.get_type_hints(FockRecipe)[entry.name]
         if entry.name in ("model", "loss"):
             pairs = Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE ...")]
             return entry.name, pairs, ()
         return entry.name, kind | None, None
 
     Options = dataclasses.make_dataclass(
-        "Options", [_optional(entry) for entry in dataclasses.fields(Recipe)], frozen=True
+        "Options", [_optional(entry) for entry in dataclasses.fields(FockRecipe)], frozen=True
     )
-    Options.__doc__ = Recipe.__doc__
+    Options.__doc__ = FockRecipe.__doc__
 
 
 @dataclass(frozen=True)
@@ -134,18 +134,18 @@ def run(config: Config) -> int:
     return 0
 
 
-def _recipe(config: Config) -> Recipe:
+def _recipe(config: Config) -> FockRecipe:
     """File or earlier run, overridden by the options that were given."""
     given = {
         entry.name: value
-        for entry in dataclasses.fields(Recipe)
+        for entry in dataclasses.fields(FockRecipe)
         if (value := getattr(config.options, entry.name)) not in (None, ())
     }
     earlier = config.out / "recipe.json"
     if config.recipe is not None:
-        base = Recipe.load(config.recipe)
+        base = FockRecipe.load(config.recipe)
     else:
-        base = Recipe.load(earlier) if earlier.exists() else Recipe()
+        base = FockRecipe.load(earlier) if earlier.exists() else FockRecipe()
     for name in ("model", "loss"):
         if name in given:
             given[name] = {**getattr(base, name), **dict(map(_pair, given[name]))}
@@ -165,7 +165,7 @@ def _pair(text: str) -> tuple[str, Any]:
 
 
 @contextmanager
-def _shown(recipe: Recipe) -> Iterator[tuple[Any, Any]]:
+def _shown(recipe: FockRecipe) -> Iterator[tuple[Any, Any]]:
     """A progress bar on a terminal, fed by the two callbacks it yields; silent elsewhere."""
     from genmol.cli.console import bar
 

@@ -23,14 +23,14 @@ from genmol.scf.fock_model import FockModel, FockModelConfig
 from genmol.scf.qhflow import Objective, objective
 from genmol.train.fit import Examples, in_order
 from genmol.train.fock_errors import fock_errors
+from genmol.train.fock_recipe import FockRecipe
 from genmol.train.module import Task
-from genmol.train.recipe import Recipe
 
 __all__ = ["fock_task", "sized"]
 
 
 def fock_task(
-    recipe: Recipe,
+    recipe: FockRecipe,
     labels: Sequence[RawLabel],
     weights: Weights | None,
     examples: Sequence[FockExample],
@@ -83,7 +83,7 @@ _TERMS = ("mae", "rmse", "orbital", "mixing", "occupied")
 _LABEL_FREE = ("commutator", "consistency")
 
 
-def _objective(recipe: Recipe) -> Objective:
+def _objective(recipe: FockRecipe) -> Objective:
     """The loss with labels; of a recipe without, what it needs to sample."""
     known = _LABEL_FREE if recipe.finetune == "commutator" else _TERMS
     if unknown := sorted(set(recipe.loss) - set(known)):
@@ -101,14 +101,14 @@ def _objective(recipe: Recipe) -> Objective:
 
 
 def _commutator(
-    recipe: Recipe, labels: Sequence[RawLabel], examples: Sequence[FockExample]
+    recipe: FockRecipe, labels: Sequence[RawLabel], examples: Sequence[FockExample]
 ) -> CommutatorObjective:
     levels = CheapFocks(examples, xc=labels[0].xc, basis=labels[0].level.basis)
     objective = CommutatorObjective(levels, prior=recipe.prior, sigma=recipe.prior_width)
     return dataclasses.replace(objective, **dict(recipe.loss))  # type: ignore[arg-type]
 
 
-def _config(recipe: Recipe, labels: Sequence[RawLabel]) -> FockModelConfig:
+def _config(recipe: FockRecipe, labels: Sequence[RawLabel]) -> FockModelConfig:
     fields = {entry.name: entry.default for entry in dataclasses.fields(FockModelConfig)}
     own = {"start": recipe.start, "flow": recipe.generator == "flow"}
     if unknown := sorted(set(recipe.model) - (fields.keys() - own.keys())):

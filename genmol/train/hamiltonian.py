@@ -32,7 +32,7 @@ from genmol.core.weights import Weights, load_weights, save_weights
 from genmol.data.hamiltonian import RawLabel, data_hash, prepare, read_labels
 from genmol.train.batches import choose, keep_apart
 from genmol.train.checkpoints import checkpoint_files
-from genmol.train.recipe import Recipe
+from genmol.train.fock_recipe import FockRecipe
 
 __all__ = ["TrainedModel", "train"]
 
@@ -59,7 +59,7 @@ class TrainedModel:
 
 
 def train(
-    recipe: Recipe,
+    recipe: FockRecipe,
     data: Sequence[str | Path],
     out: str | Path,
     *,
@@ -189,7 +189,7 @@ def train(
 # --- folder and data
 
 
-def _open_folder(out: Path, recipe: Recipe, resume: bool) -> dict[str, Any] | None:
+def _open_folder(out: Path, recipe: FockRecipe, resume: bool) -> dict[str, Any] | None:
     """The ``run.json`` of the run in ``out`` that is to go on, or None."""
     if not checkpoint_files(out / "checkpoints"):
         return None
@@ -208,7 +208,7 @@ def _open_folder(out: Path, recipe: Recipe, resume: bool) -> dict[str, Any] | No
             wanted="a folder as genmol train wrote it",
             remedy="choose another --out",
         ) from error
-    recipe.check_continues(Recipe.load(out / "recipe.json"))
+    recipe.check_continues(FockRecipe.load(out / "recipe.json"))
     return found
 
 
@@ -273,7 +273,7 @@ def _check_elements(labels: Sequence[RawLabel], known: set[int], whose: str) -> 
         )
 
 
-def _adopt(recipe: Recipe, weights: Weights) -> Recipe:
+def _adopt(recipe: FockRecipe, weights: Weights) -> FockRecipe:
     """The recipe with the network of ``weights``."""
     config = dict(weights.card["config"])
     start, flow = config.pop("start"), config.pop("flow")

@@ -14,9 +14,9 @@ from genmol.core.jsonable import jsonable
 from genmol.data.hamiltonian import RawLabel, summary
 from genmol.scf.examples import ExpectedLevel
 from genmol.train.fit import Examples, Trained, in_order
+from genmol.train.fock_recipe import FockRecipe
 from genmol.train.journal import summarise
 from genmol.train.module import Task
-from genmol.train.recipe import Recipe
 
 __all__ = ["judge", "level_record", "model_card"]
 
@@ -28,7 +28,7 @@ def level_record(level: ExpectedLevel) -> dict[str, Any]:
     return {"method": str(level), **record}
 
 
-def judge(task: Task, recipe: Recipe, trained: Trained, held: Examples) -> dict[str, Any]:
+def judge(task: Task, recipe: FockRecipe, trained: Trained, held: Examples) -> dict[str, Any]:
     """Errors on held-out labels: all together, by heavy atoms, by element."""
     rows: dict[int, Mapping[str, float]] = {}
     for batch in in_order(held, recipe):
@@ -55,7 +55,7 @@ def judge(task: Task, recipe: Recipe, trained: Trained, held: Examples) -> dict[
 
 
 def model_card(
-    recipe: Recipe,
+    recipe: FockRecipe,
     labels: Sequence[RawLabel],
     identity: Mapping[str, Any],
     trained: Trained,

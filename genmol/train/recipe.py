@@ -1,5 +1,8 @@
 """The recipe: every number that decides what a training run gives, saved beside its result.
 
+:class:`Recipe` is what all trainings share; each task has its own beside it, such as
+:class:`genmol.train.fock_recipe.FockRecipe`.
+
 A recipe and the data repeat a run. To go on with a finished run, repeat its command with the same
 ``--out`` and a larger ``max_steps`` or ``max_minutes``: the weights, their average, the optimizer and
 the order of the data go on where they stopped, and the learning rate takes the value that the longer
@@ -14,17 +17,19 @@ import json
 import math
 import types
 import typing
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 from genmol.core.errors import InputError
 from genmol.core.files import check_readable, write_json
 from genmol.core.jsonable import jsonable
-from genmol.qc.options import Start
 
-__all__ = ["CONTINUABLE", "Recipe"]
+__all__ = ["CONTINUABLE", "Recipe", "refusal"]
+
+Own = TypeVar("Own", bound="Recipe")
 
 CONTINUABLE: Final = frozenset(
     {
@@ -42,21 +47,11 @@ CONTINUABLE: Final = frozenset(
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """How a model of the Fock matrix is trained.
+class Recipe(ABC):
+    """How a model is trained, whatever it is a model of.
 
     Attributes:
         model: fields of the network's configuration; its own defaults where left out.
-        start: Fock matrix that the network corrects: of the minao density at the cheap level, or of
-            superposed atoms with a semilocal functional or with atomic potentials; by default that
-            of the weights to start at, else ``semilocal``.
-        generator: predict the correction directly, or let it flow from a prior.
-        prior: of the flow: Gaussian orthogonal ensemble, or expanded random irreps.
-        prior_width: standard deviation of the prior's elements, Hartree.
-        loss: weights of its terms; the task's own defaults where left out.
-        finetune: what is minimised: ``none``, the loss; ``wa``, its orbital term alone (wavefunction
-            alignment) unless ``loss`` says otherwise; ``commutator``, the orbital gradient of the
-            predicted density at the cheap level, which needs no labels.
         optimizer: of the weights; Muon orthogonalises the steps of matrices
             (:mod:`genmol.train.muon`).
         learning_rate: highest, after the warm-up.
@@ -65,8 +60,8 @@ class Recipe:
         weight_decay: decoupled, of all weights.
         clip: largest norm of the gradient; longer ones are scaled down to it.
         ema: decay of the average of the weights, which is validated and exported.
-        batch_pairs: most ordered atom pairs in a batch, summed over its molecules.
-        batch_molecules: most molecules in a batch.
+        batch_pairs: most ordered atom pairs in a batch, summed over its structures.
+        batch_molecules: most structures in a batch.
         max_steps: steps of the optimizer, if they end the run.
         max_minutes: training time of all resumed parts, if it ends the run; the schedule follows
             whichever limit is nearer.
@@ -74,23 +69,13 @@ class Recipe:
             for comparisons on a machine that does other things too.
         seed: of weights, noise, order of the data, and choice of validation.
         precision: of weights and gradients.
-        split: which labels test and validate: auto keeps the parts that a file gives and splits
-            the rest by molecule, molecule splits all by molecule, frame splits by frame, for
-            a model of one molecule.
         validation_share: part of the training molecules or frames kept apart.
-        max_labels: train on no more than these many, chosen by the seed.
         validate_steps: steps between validations.
         log_steps: steps between lines of the log.
         checkpoint_minutes: minutes between checkpoints.
     """
 
     model: Mapping[str, Any] = field(default_factory=dict)
-    start: Start | None = None
-    generator: Literal["regression", "flow"] = "regression"
-    prior: Literal["goe", "expansion"] = "goe"
-    prior_width: float = 0.02
-    loss: Mapping[str, float] = field(default_factory=dict)
-    finetune: Literal["none", "wa", "commutator"] = "none"
     optimizer: Literal["muon", "adamw"] = "muon"
     learning_rate: float = 4e-3
     floor: float = 0.01
@@ -105,25 +90,34 @@ class Recipe:
     clock: Literal["wall", "processor"] = "wall"
     seed: int = 0
     precision: Literal["float32", "float64"] = "float32"
-    split: Literal["auto", "molecule", "frame"] = "auto"
     validation_share: float = 0.1
-    max_labels: int | None = None
     validate_steps: int = 500
     log_steps: int = 50
     checkpoint_minutes: float = 3.0
 
     def __post_init__(self) -> None:
-        positive = {"learning_rate", "clip", "batch_pairs", "batch_molecules", "validate_steps"}
-        positive |= {"prior_width", "log_steps", "max_steps", "max_minutes"}
-        positive |= {"max_labels"}
         for name, value in dataclasses.asdict(self).items():
             if isinstance(value, bool) or not isinstance(value, int | float):
                 continue
-            if value < 0 or not math.isfinite(value) or (value == 0 and name in positive):
-                raise _refusal(name, value, "a positive number")
+            if value < 0 or not math.isfinite(value):
+                raise refusal(name, value, "a positive number")
+        self._not_zero(
+            "learning_rate", "clip", "batch_pairs", "batch_molecules", "validate_steps",
+            "log_steps", "max_steps", "max_minutes",
+        )  # fmt: skip
         for name, top in {"floor": 1.0, "validation_share": 0.5, "ema": 0.999999}.items():
             if getattr(self, name) > top:
-                raise _refusal(name, getattr(self, name), f"at most {top}")
+                raise refusal(name, getattr(self, name), f"at most {top}")
+        self.check()
+
+    @abstractmethod
+    def check(self) -> None:
+        """Raise :class:`InputError` for values that the task has no use for; none is negative."""
+
+    def _not_zero(self, *names: str) -> None:
+        for name in names:
+            if getattr(self, name) == 0:
+                raise refusal(name, getattr(self, name), "a positive number")
 
     def rate(self, step: int, minutes: float = 0.0) -> float:
         """The learning rate of a step: linear warm-up times a cosine to the floor.
@@ -138,7 +132,7 @@ class Recipe:
         warm = min(1.0, (step + 1) / self.warmup_steps) if self.warmup_steps else 1.0
         return self.learning_rate * warm * (self.floor + (1 - self.floor) * cosine)
 
-    def changed(self, **options: Any) -> Recipe:
+    def changed(self: Own, **options: Any) -> Own:
         """A copy with other values; unknown names are refused."""
         return self.from_dict({**dataclasses.asdict(self), **options}, source="the options")
 
@@ -149,7 +143,7 @@ class Recipe:
         }
 
     @classmethod
-    def from_dict(cls, values: object, *, source: str = "the recipe") -> Recipe:
+    def from_dict(cls: type[Own], values: object, *, source: str = "the recipe") -> Own:
         """Build a recipe from plain values; what is left out takes its default.
 
         Raises:
@@ -171,7 +165,7 @@ class Recipe:
         }
         for name, value in clean.items():
             if not _fits(value, hints[name]):
-                raise _refusal(name, value, _spelled(hints[name]))
+                raise refusal(name, value, _spelled(hints[name]))
         return cls(**clean)
 
     def save(self, path: Path) -> None:
@@ -179,7 +173,7 @@ class Recipe:
         write_json(path, self.to_dict())
 
     @classmethod
-    def load(cls, path: Path) -> Recipe:
+    def load(cls: type[Own], path: Path) -> Own:
         """Read the recipe at ``path``."""
         try:
             values = json.loads(check_readable(path).read_text())
@@ -238,7 +232,8 @@ def _spelled(hint: Any) -> str:
     return " or ".join(words)
 
 
-def _refusal(name: str, value: Any, wanted: str) -> InputError:
+def refusal(name: str, value: Any, wanted: str) -> InputError:
+    """The error of a field that does not have the value wanted."""
     return InputError(
         got=f"{name} = {value!r} in the recipe", wanted=wanted, remedy=f"change {name}"
     )

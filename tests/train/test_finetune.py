@@ -10,16 +10,16 @@ from traincases import toy_fit
 from genmol.core.errors import InputError
 from genmol.scf.qhflow import Objective
 from genmol.train.batches import choose
+from genmol.train.fock_recipe import FockRecipe
 from genmol.train.fock_task import _objective
-from genmol.train.recipe import Recipe
 
 
 def test_wa_is_the_orbital_term_unless_the_loss_says_otherwise():
     plain = Objective(mae=0, rmse=0, orbital=1, mixing=0, occupied=0)
-    assert _objective(Recipe(finetune="wa")) == plain
-    both = _objective(Recipe(finetune="wa", loss={"mae": 1.0, "orbital": 2.0}))
+    assert _objective(FockRecipe(finetune="wa")) == plain
+    both = _objective(FockRecipe(finetune="wa", loss={"mae": 1.0, "orbital": 2.0}))
     assert (both.mae, both.rmse, both.orbital, both.mixing) == (1.0, 0.0, 2.0, 0.0)
-    assert _objective(Recipe()) == Objective()
+    assert _objective(FockRecipe()) == Objective()
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ def test_wa_is_the_orbital_term_unless_the_loss_says_otherwise():
 )
 def test_terms_of_another_loss_are_refused(finetune, term, known):
     with pytest.raises(InputError, match=known):
-        _objective(Recipe(finetune=finetune, loss={term: 1.0}))
+        _objective(FockRecipe(finetune=finetune, loss={term: 1.0}))
 
 
 def test_a_larger_choice_of_labels_contains_the_smaller():

@@ -13,7 +13,7 @@ from genmol.core.weights import load_weights
 from genmol.qc.label import write_label
 from genmol.scf.label_settings import LabelSettings
 from genmol.scf.label_structure import label_structure
-from genmol.train.recipe import Recipe
+from genmol.train.fock_recipe import FockRecipe
 
 SETTINGS = LabelSettings(xc="hf", basis="sto-3g", precision="float64")
 WATER = Atoms("OHH", [[0, 0, 0.12], [0, 0.76, -0.47], [0, -0.76, -0.47]])
@@ -67,7 +67,7 @@ def test_weights_card_and_recipe(labels, trained, capsys):
     run = json.loads((trained / "run.json").read_text())
     assert run["data"] == card["data"]["sha256"]
     assert set(run["validation"]) in ({"hydrogen"}, {"fluoride"}, {"water", "water_again"})
-    recipe = Recipe.load(trained / "recipe.json")
+    recipe = FockRecipe.load(trained / "recipe.json")
     assert recipe.model["edge_channels"] == [6, 2, 4, 2]
     assert recipe.max_steps == 4
     kinds = [
@@ -193,7 +193,7 @@ def test_weights_may_go_on_from_another_start(labels, trained, tmp_path):
     assert main(command(labels, out, *options)) == 0
     after = load_weights(out / "model")
     assert after.card["config"] == {**before.card["config"], "start": "sap"}
-    assert Recipe.load(out / "recipe.json").start == "sap"
+    assert FockRecipe.load(out / "recipe.json").start == "sap"
     moved = {n for n, x in before.state.items() if not np.allclose(x, after.state[n], atol=1e-6)}
     assert "initial_bonds.scale0" in moved
     assert all(".mean" in name or ".scale" in name for name in moved)

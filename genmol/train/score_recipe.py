@@ -1,0 +1,39 @@
+"""The recipe of a score model of the Boltzmann law."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from genmol.train.recipe import Recipe, refusal
+
+__all__ = ["Rule", "ScoreRecipe"]
+
+Rule = Literal["smooth", "modes", "piecewise", "denoising", "potential"]
+
+
+@dataclass(frozen=True)
+class ScoreRecipe(Recipe):
+    """How a model of the score is trained.
+
+    Attributes:
+        rule: what the score learns from: forces and noise, mixed by the noise level (``smooth``) or
+            by that and the stiffness of each direction (``modes``); forces below a noise level and
+            the noise above it (``piecewise``); the noise alone (``denoising``); or the forces alone
+            (``potential``).
+        threshold: noise level at which ``piecewise`` changes over, in units of the data's spread.
+        schedule_low: lowest noise level, in the unit of the data; chosen from the data by default.
+        schedule_high: highest noise level, likewise.
+    """
+
+    rule: Rule = "smooth"
+    threshold: float = 0.3
+    schedule_low: float | None = None
+    schedule_high: float | None = None
+
+    def check(self) -> None:
+        """Noise levels are positive and in order."""
+        self._not_zero("threshold", "schedule_low", "schedule_high")
+        low, high = self.schedule_low, self.schedule_high
+        if low is not None and high is not None and low >= high:
+            raise refusal("schedule_low", low, f"less than schedule_high = {high}")
