@@ -14,7 +14,7 @@
 # %% [markdown]
 # # Is this a Boltzmann sample?
 #
-# **Run time:** under a minute on one core. **Data:** none.
+# **Run time:** 14 s of one core, the start of the kernel included. **Data:** none.
 #
 # A set of conformers says something about a molecule at room temperature only if it is drawn from
 # the Boltzmann law, exp(−U/kT). Programs that make conformers seldom say whether theirs are.
@@ -64,9 +64,8 @@ short = run(HMC(step_size=0.2, leaps=3), toy, left, seed=1, warm_up=20, draws=60
 stuck = short.x.transpose(0, 1).flatten(0, 1)
 stuck_run = torch.arange(8).repeat_interleave(60)
 
-found = sample_density(
-    toy, starts=torch.tensor([[-1.3], [1.4]], dtype=torch.float64), n=150, checking=20_000
-)
+starts = torch.tensor([[-1.3], [1.4]], dtype=torch.float64).repeat(8, 1)  # eight in either well
+found = sample_density(toy, starts=starts, n=150, checking=200_000)
 
 with styled():
     figure = Figure(figsize=(12, 4), layout="constrained")
@@ -92,12 +91,12 @@ display(Image(png(figure)))
 # The certificate asks the draws what an exact sample must answer, whatever the density: do forces
 # and energies obey the identities of the canonical ensemble, do the draws stay what they are when
 # sampled further, do independent runs find the same states with the same weights? Each check fails a
-# correct sample with a probability of 0.001. Three broken sets and the right one:
+# correct sample with a probability of 0.001; runs that disagree too much to say how the wells compare
+# speak against the weights as well. Three broken sets and the right one:
 
 # %%
 warm = found.x * 1.05  # as if a length had been mistaken
 cut = found.x[(found.x.abs() < 1.7).flatten()]  # somebody dropped what looked odd
-starts = torch.tensor([[-1.3], [1.4]], dtype=torch.float64)
 
 rows = []
 for name, draws, runs in [
@@ -111,12 +110,18 @@ for name, draws, runs in [
         System.of(toy, 1.0),
         runs=runs,
         evidence=Evidence(starts=starts),
-        gradients=100_000,
+        gradients=200_000,
     )
     right = float((draws > 0).double().mean())
-    failed = [f.check.name for f in checked.certificate.findings if f.check.status == "fail"]
-    rows.append((name, f"{right:.3f}", checked.certificate.verdict, "; ".join(failed) or "none"))
-table(["draws", f"right well (exact {truth:.3f})", "verdict", "failed checks"], rows)
+    against = [
+        f.check.name
+        for f in checked.certificate.findings
+        if f.check.status != "pass" and f.part != "note"
+    ]
+    rows.append(
+        (name, f"{right:.3f}", checked.certificate.verdict, "; ".join(against) or "nothing")
+    )
+table(["draws", f"right well (exact {truth:.3f})", "verdict", "what speaks against it"], rows)
 
 # %% [markdown]
 # ## 3. A small diol
