@@ -54,7 +54,7 @@ def philox(counter: Int[Tensor, "*shape 4"], key: tuple[int, int]) -> Int[Tensor
 
 
 def _multiply(a: Tensor, m: int) -> tuple[Tensor, Tensor]:
-    """High and low word of a product of two words: int64 holds its 64 bits, and the sign is masked away."""
+    """High and low word of a product of two words: int64 holds its 64 bits, the sign is masked away."""
     product = a * m
     return (product >> 32) & _MASK, product & _MASK
 
