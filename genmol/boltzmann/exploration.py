@@ -75,7 +75,7 @@ def check_exploration(
 
     Args:
         target: what is sampled.
-        starts: points (runs, *shape) of positive density.
+        starts: points (k, *shape) of positive density; runs begin there in turn.
         draws: weights and runs.
         x: points (m, *shape).
         log_density: (m,).
@@ -88,7 +88,8 @@ def check_exploration(
         why = "no calls were left for independent runs"
         return [left_out("independent runs", section=_SECTION, part="weights", why=why)]
     ladder = geometric_ladder(settings.lowest, settings.replicas)
-    begin = starts.repeat_interleave(settings.replicas, dim=0)
+    runs = max(settings.runs, len(starts))  # few starts are used again: errors need runs
+    begin = starts[torch.arange(runs) % len(starts)].repeat_interleave(settings.replicas, dim=0)
     try:
         # forces where the draws are say how far a step may go; starts may be at maxima, without any
         some = x[torch.linspace(0, len(x) - 1, min(len(x), _LOOKED)).long()]

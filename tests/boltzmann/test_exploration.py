@@ -21,11 +21,13 @@ PUBLIC = Path(__file__).parents[3] / "shared/data/dw4/train.npy"
 MIXTURE = GaussianMixture.of([0.6, 0.4], [[-4.0, 0.0], [4.0, 0.0]], [1.0, 0.7])
 
 
-def explored(x: torch.Tensor, settings: Exploration) -> list[Finding]:
+def explored(
+    x: torch.Tensor, settings: Exploration, *, starts: int | None = None
+) -> list[Finding]:
     target = Counted.of(MIXTURE)
     findings = check_exploration(
         target,
-        MIXTURE.start(Streams.of(seed=5, chains=settings.runs)),
+        MIXTURE.start(Streams.of(seed=5, chains=starts or settings.runs)),
         Draws.of(len(x), runs=np.arange(len(x))),
         x,
         MIXTURE.log_density(x),
@@ -52,6 +54,15 @@ def test_populations(rng: np.random.Generator) -> None:
     wrong = explored(exact(1000, 1.0, rng), settings)
     assert [f.check.status for f in wrong] == ["fail", "fail"]
     assert {f.part for f in wrong} == {"weights"}
+
+
+def test_few_starts_are_as_many_runs(rng: np.random.Generator) -> None:
+    settings = Exploration(runs=24, replicas=3, lowest=0.1, moves=60)
+    found = [explored(exact(1000, 0.6, rng), settings, starts=n) for n in (2, 24)]
+    few, many = ({f.check.name: f.detail["error"] for f in one} for one in found)
+    assert few.keys() == many.keys()
+    # two runs would have errors of the few draws that two runs give
+    assert all(few[name] < 2 * many[name] for name in few)
 
 
 def test_budget(rng: np.random.Generator) -> None:
