@@ -11,7 +11,8 @@ With GFN2, delayed acceptance is held against
 
 - importance weights: frames of a corrected force field, that was taught by frames of its own, with the
   weight exp(−(U − V)/kT), their tail measured (Pareto k), and
-- delayed acceptance by the uncorrected force field, from another seed.
+- sequential Monte Carlo from the uncorrected force field to GFN2: frames of its ensemble, weighted and
+  moved by GFN2's own forces at every step between the two.
 
 All of them are compared in one set of basins (:mod:`genmol.benchmark.sample_compare`), with the baselines
 of :mod:`genmol.benchmark.sample_baselines` beside. Calls are those of everything: search energies,
@@ -34,7 +35,7 @@ from genmol.benchmark.sample_baselines import (
     reference_moves,
 )
 from genmol.benchmark.sample_compare import Compared, Frames, cost_of
-from genmol.boltzmann.delayed import DelayedSettings, sample_delayed
+from genmol.boltzmann.delayed import sample_delayed
 from genmol.boltzmann.draws import Draws
 from genmol.boltzmann.engine import sample
 from genmol.boltzmann.problem import Problem
@@ -47,9 +48,13 @@ from genmol.chem.species import Species, species_from_smiles
 from genmol.potentials.contract import Potential
 from genmol.potentials.gfn2 import Gfn2
 from genmol.potentials.mmff import MMFF
+from samplers.hmc import HMC
 from samplers.pareto import fit_tail
 from samplers.reweight import kish
+from samplers.rng import Streams
 from samplers.run import Budget
+from samplers.smc import SMC
+from samplers.target import Counted
 
 __all__ = ["MOLECULES", "TEMPERATURE", "Effort", "gfn2_row", "mmff_row", "problem_of"]
 
@@ -67,6 +72,8 @@ MOLECULES: Final = {
 }
 TEMPERATURE: Final = 300.0
 _MOST_STARTS = 300
+_POPULATIONS = 8
+_STEP, _LEAPS = 0.02, 10  # of trajectories between the force field and GFN2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +86,7 @@ class Effort:
         particles: of each of the eight populations of SMC, with an eighth as many hot chains.
         calls: at most, of ours and of tempering by trajectories alone.
         weighted: frames of the importance weights.
-        decisions: calls of delayed acceptance by the uncorrected force field.
+        bridged: particles from the uncorrected force field to GFN2, in eight populations.
     """
 
     effective: float = 3000.0
@@ -87,7 +94,7 @@ class Effort:
     particles: int = 256
     calls: int = 4_000_000
     weighted: int = 1500
-    decisions: int = 6000
+    bridged: int = 1024
 
 
 def problem_of(species: Species, potential: Potential, *, confined: bool, seed: int) -> Problem:
@@ -139,7 +146,7 @@ def mmff_row(name: str, effort: Effort, *, seed: int = 0) -> dict[str, Any]:
 
 
 def gfn2_row(name: str, effort: Effort, *, seed: int = 0) -> dict[str, Any]:
-    """GFN2: the same with delayed acceptance, importance weights and the uncorrected force field.
+    """GFN2: the same with delayed acceptance, importance weights and SMC.
 
     Args:
         name: of :data:`MOLECULES`.
@@ -150,22 +157,19 @@ def gfn2_row(name: str, effort: Effort, *, seed: int = 0) -> dict[str, Any]:
     cheap = MMFF(species.mol)
     problem = problem_of(species, Gfn2(), confined=True, seed=seed)
     ours = sample_delayed(problem, cheap, seed=seed, budget=Budget(effective=effort.effective))
-    plain = sample_delayed(
-        problem, cheap, seed=seed + 1, settings=DelayedSettings(runs=16, lessons=(), sweeps=1),
-        budget=Budget(calls=effort.decisions),
-    )  # fmt: skip
+    bridge, bridged = _bridged(problem, cheap, effort.bridged, seed=seed + 1)
     frames, weighted = _weighted(problem, cheap, effort.weighted, seed=seed + 2)
     compared = Compared.of(
         species,
         TEMPERATURE,
-        {"ours": Frames.of(ours), "importance weights": frames, "uncorrected": Frames.of(plain)},
+        {"ours": Frames.of(ours), "importance weights": frames, "SMC": bridge},
     )
     calls = ours.energy_calls + ours.gradient_calls
     return {
         **_about(species, "GFN2-xTB", effort),
         **compared.summary(),
         "ours": cost_of(ours),
-        "references": {"importance weights": weighted, "uncorrected": cost_of(plain)},
+        "references": {"importance weights": weighted, "SMC": bridged},
         "baselines": {
             "minima": minima_baseline(compared, seed=seed),
             "Langevin": langevin_baseline(problem, compared, calls=calls, seed=seed + 3),
@@ -215,6 +219,48 @@ def _weighted(
         "seconds": time.monotonic() - began,
     }
     return Frames(x, energies, draws.take(index).weighted(weights)), cost
+
+
+def _bridged(
+    problem: Problem, cheap: Potential, count: int, *, seed: int
+) -> tuple[Frames, dict[str, Any]]:
+    """Frames of a force field carried to U by sequential Monte Carlo, and how good they are."""
+    began = time.monotonic()
+    found = sample(
+        replace(problem, potential=cheap, confined=False), seed=seed,
+        settings=Settings(runs=16), budget=Budget(effective=float(count)),
+    )  # fmt: skip
+    reference = replace(problem, potential=cheap, confined=False).target()
+    goal = Counted.of(problem.target())
+    draws = Draws.of(found.count, runs=found.run.numpy())
+    smc = SMC(HMC(step_size=_STEP, leaps=_LEAPS), moves=1)
+    populations = [
+        smc.run(
+            reference, goal, found.positions[index],
+            Streams.of(seed=seed + 15_485_863 * (k + 1), chains=len(index)),
+        )
+        for k, index in enumerate(draws.some(count).chunk(_POPULATIONS))
+    ]  # fmt: skip
+    x = torch.cat([one.x for one in populations])
+    log_w = torch.cat([one.log_weights + one.log_z for one in populations])
+    log_w = torch.where(_inside(problem, x), log_w, -torch.inf)
+    weights = (log_w - log_w.max()).exp()
+    energies = -torch.cat([one.log_density for one in populations]) * problem.kT
+    runs = torch.arange(len(populations)).repeat_interleave(
+        torch.tensor([len(one.x) for one in populations])
+    )
+    cost = {
+        "method": "SMC from the force field",
+        "draws": len(x),
+        "kish": float(kish(log_w)),
+        "log_z": [one.log_z for one in populations],
+        "ancestors": [int(one.ancestors.unique().numel()) for one in populations],
+        "steps": [len(one.ladder) - 1 for one in populations],
+        "acceptance": [sum(one.acceptance) / len(one.acceptance) for one in populations],
+        "gradients": goal.calls.gradients,
+        "seconds": time.monotonic() - began,
+    }
+    return Frames(x, energies, Draws.of(len(x), runs=runs.numpy()).weighted(weights)), cost
 
 
 def _lessons(count: int) -> Sequence[int]:
