@@ -23,6 +23,7 @@ compose: that from r to s, then from s to t, is that from r to t.
 :class:`Cosine`                variance preserving, α = cos θ with θ linear in t (Nichol and
                                Dhariwal, 2021)
 :class:`Geometric`             variance exploding, α = 1, log σ linear in t (Song et al., 2021)
+:class:`Exploding`             the same from no noise at all, σ² = σ₀² ((σ₁/σ₀)²ᵗ − 1)
 :class:`Interpolant`           α = 1 − t, σ = t, the straight line of rectified flow (Liu et al.,
                                2023) and flow matching (Lipman et al., 2023)
 =============================  ==================================================================
@@ -44,6 +45,7 @@ from torch import Tensor
 
 __all__ = [
     "Cosine",
+    "Exploding",
     "Geometric",
     "Interpolant",
     "LinearBeta",
@@ -229,6 +231,53 @@ class Geometric(Schedule):
     def diffusion(self, t: Tensor) -> Tensor:
         """2 σ² log σ₁/σ₀."""
         return 2 * self._rate * self.sigma(t).square()
+
+
+@final
+@dataclass(frozen=True)
+class Exploding(Schedule):
+    """α = 1, σ² = σ₀² ((σ₁/σ₀)²ᵗ − 1), f = 0, g² = 2 (σ² + σ₀²) log σ₁/σ₀: no noise at t = 0.
+
+    Attributes:
+        low: σ₀, about the first level of noise that matters.
+        high: σ₁, a little above the last one.
+    """
+
+    low: float = 0.01
+    high: float = 10.0
+
+    @property
+    def _rate(self) -> float:
+        """Rate of log(σ² + σ₀²) / 2."""
+        return math.log(self.high / self.low)
+
+    def alpha(self, t: Tensor) -> Tensor:
+        """One."""
+        return torch.ones_like(t)
+
+    def sigma(self, t: Tensor) -> Tensor:
+        """σ₀ √((σ₁/σ₀)²ᵗ − 1)."""
+        return self.low * torch.expm1(2 * self._rate * t).sqrt()
+
+    def alpha_rate(self, t: Tensor) -> Tensor:
+        """Zero."""
+        return torch.zeros_like(t)
+
+    def sigma_rate(self, t: Tensor) -> Tensor:
+        """(σ² + σ₀²) / σ times log σ₁/σ₀; infinite at zero."""
+        return 0.5 * self.diffusion(t) / self.sigma(t)
+
+    def drift(self, t: Tensor) -> Tensor:
+        """Zero."""
+        return torch.zeros_like(t)
+
+    def diffusion(self, t: Tensor) -> Tensor:
+        """2 (σ² + σ₀²) log σ₁/σ₀."""
+        return 2 * self._rate * self.low**2 * (2 * self._rate * t).exp()
+
+    def when(self, sigma: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
+        """The time of a level of noise."""
+        return torch.log1p((sigma / self.low).square()) / (2 * self._rate)
 
 
 @final

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from genmol.backbones.contract import Backbone
+from genmol.backbones.egnn import EGNN, EGNNConfig
 from genmol.backbones.so2 import SO2Backbone, SO2Config
 
 __all__ = ["BACKBONES", "Registered"]
@@ -46,6 +47,11 @@ class Registered:
 
 
 BACKBONES: dict[str, Registered] = {
+    "egnn": Registered(
+        EGNN,
+        EGNNConfig(elements=(1, 6, 8), channels=8, vectors=3, layers=2, cutoff=4.0, n_radial=8),
+        exempt={"frame_angle": "its edges have no frames"},
+    ),
     "so2": Registered(
         SO2Backbone,
         SO2Config(
