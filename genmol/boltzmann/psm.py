@@ -30,7 +30,7 @@ The rules:
 ``denoising``      K = 0. Variance 1/σ² as σ → 0: a network that knows no forces
 ``potential``      K = 1. Variance β²E|F|² at every σ: worse as soon as σ² B > 1
 ``piecewise``      K = 1 below a level of noise, 0 above it: the rule of the paper
-``smooth``         K = k(t) with B one number for each element: the mean square of its βF
+``smooth``         K = k(t) with B one number for each element: :func:`stiffness_of`
 ``modes``          K with B a matrix between particles, ⅓ β² E[F_i · F_j] in space: stiff motions
                    of groups cross over to g_D at lower noise than soft ones
 =================  =========================================================================
@@ -52,34 +52,34 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, get_args
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from genmol.boltzmann.rules import Rule
 from genmol.boltzmann.score_batch import ScoreBatch
 from genmol.boltzmann.score_model import ScoreModel
 from genmol.core.errors import InputError
 
-__all__ = ["RULES", "Mixing", "Rule", "modes_of", "objective", "squared_error", "stiffness_of"]
-
-Rule = Literal["smooth", "modes", "piecewise", "denoising", "potential"]
-RULES: tuple[Rule, ...] = get_args(Rule)
+__all__ = ["Mixing", "modes_of", "objective", "squared_error", "stiffness_of"]
 
 
 def stiffness_of(
-    forces: Float[Tensor, "m n d"], numbers: Int[Tensor, " n"], weights: Float[Tensor, " m"]
+    forces: Float[Tensor, "n d"], numbers: Int[Tensor, " n"], weights: Float[Tensor, " n"]
 ) -> dict[int, float]:
     """B of every element: the mean square of a coordinate of βF.
 
     Args:
-        forces: βF of m frames.
-        numbers: atomic numbers.
-        weights: of the frames.
+        forces: βF of the atoms of all frames.
+        numbers: of each atom.
+        weights: of each atom's frame.
     """
-    square = (weights[:, None] * forces.square().mean(dim=2)).sum(dim=0) / weights.sum()
-    return {int(z): float(square[numbers == z].mean()) for z in numbers.unique()}
+    square = weights * forces.square().mean(dim=1)
+    return {
+        int(z): float(square[numbers == z].sum() / weights[numbers == z].sum())
+        for z in numbers.unique()
+    }
 
 
 def modes_of(

@@ -137,6 +137,27 @@ class ScoreBatch:
             axes=(torch.arange(3) < d).to(x),
         )
 
+    def repeated(self, times: int) -> ScoreBatch:
+        """Every frame so many times, the whole batch one after the other."""
+        n = len(self.x)
+
+        def again(values: Tensor) -> Tensor:
+            return values.repeat(times, *[1] * (values.ndim - 1))
+
+        frames = self.frames * torch.arange(times, device=self.x.device)
+        starts = n * torch.arange(times, device=self.x.device)
+        return ScoreBatch(
+            x=again(self.x),
+            forces=again(self.forces),
+            numbers=again(self.numbers),
+            graph_index=(self.graph_index + frames[:, None]).flatten(),
+            edge_index=(self.edge_index[:, None] + starts[:, None]).flatten(1),
+            attributes=None if self.attributes is None else again(self.attributes),
+            weight=again(self.weight),
+            degrees=again(self.degrees),
+            axes=self.axes,
+        )
+
     @property
     def frames(self) -> int:
         """How many."""

@@ -15,9 +15,7 @@ file of the run's folder  content
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
@@ -31,31 +29,12 @@ from genmol.core.jsonable import jsonable
 from genmol.core.weights import Weights, load_weights, save_weights
 from genmol.data.hamiltonian import RawLabel, data_hash, prepare, read_labels
 from genmol.train.batches import choose, keep_apart
-from genmol.train.checkpoints import checkpoint_files
 from genmol.train.fock_recipe import FockRecipe
+from genmol.train.run_folder import TrainedModel, check_run, open_run
 
-__all__ = ["TrainedModel", "train"]
+__all__ = ["train"]
 
 _MINUTES = 60.0  # of a run whose recipe sets no limit
-
-
-@dataclass(frozen=True)
-class TrainedModel:
-    """The result of a run.
-
-    Attributes:
-        path: of the weights.
-        card: as written.
-        steps: optimizer steps of all parts of the run.
-        minutes: of all parts of the run.
-        resumed_from: step at which this part began.
-    """
-
-    path: Path
-    card: Mapping[str, Any]
-    steps: int
-    minutes: float
-    resumed_from: int
 
 
 def train(
@@ -115,7 +94,7 @@ def train(
         else _adopt(recipe, weights)
     )
     assert recipe.start is not None
-    begun = _open_folder(out, recipe, resume)
+    begun = open_run(out, recipe, resume)
 
     labels = read_labels(list(data), split=recipe.split)
     _check_level(labels, weights)
@@ -136,7 +115,7 @@ def train(
         "validation": [chosen[i].name for i in apart],
         "versions": versions("pyscf"),
     }
-    _check_run(begun, identity, out)
+    check_run(begun, identity, out)
     further = _further(calibration, labels, by_frame=recipe.split == "frame")
     prepared = prepare(
         [*labels, *further],
@@ -187,39 +166,6 @@ def train(
 
 
 # --- folder and data
-
-
-def _open_folder(out: Path, recipe: FockRecipe, resume: bool) -> dict[str, Any] | None:
-    """The ``run.json`` of the run in ``out`` that is to go on, or None."""
-    if not checkpoint_files(out / "checkpoints"):
-        return None
-    if not resume:
-        raise InputError(
-            got=f"the folder {out} with a run in it, and --no-resume",
-            wanted="an empty folder",
-            remedy="leave --no-resume out to go on with it, or choose another --out",
-        )
-    try:
-        found = json.loads((out / "run.json").read_text())
-        assert isinstance(found, dict)
-    except (OSError, ValueError) as error:
-        raise InputError(
-            got=f"the run in {out}, whose run.json cannot be read ({error})",
-            wanted="a folder as genmol train wrote it",
-            remedy="choose another --out",
-        ) from error
-    recipe.check_continues(FockRecipe.load(out / "recipe.json"))
-    return found
-
-
-def _check_run(begun: Mapping[str, Any] | None, identity: Mapping[str, Any], out: Path) -> None:
-    for key in ("data", "validation"):
-        if begun is not None and begun.get(key) != identity[key]:
-            raise InputError(
-                got=f"other {key} than the run in {out} began with",
-                wanted="the same labels, or another folder",
-                remedy=f"choose another --out, with --from {out / 'model'} to start at its weights",
-            )
 
 
 def _further(

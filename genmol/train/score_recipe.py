@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
+from genmol.boltzmann.rules import Rule
 from genmol.train.recipe import Recipe, refusal
 
-__all__ = ["Rule", "ScoreRecipe"]
-
-Rule = Literal["smooth", "modes", "piecewise", "denoising", "potential"]
+__all__ = ["ScoreRecipe"]
 
 
 @dataclass(frozen=True)
@@ -21,15 +19,21 @@ class ScoreRecipe(Recipe):
             by that and the stiffness of each direction (``modes``); forces below a noise level and
             the noise above it (``piecewise``); the noise alone (``denoising``); or the forces alone
             (``potential``).
-        threshold: noise level at which ``piecewise`` changes over, in units of the data's spread.
+        threshold: noise level at which ``piecewise`` changes over, in units of 1/√B (see
+            :mod:`genmol.boltzmann.psm`).
         schedule_low: lowest noise level, in the unit of the data; chosen from the data by default.
         schedule_high: highest noise level, likewise.
+        batch_pairs, batch_molecules: limits of a batch; few frames come several times, each with noise
+            of its own, until a batch is full.
     """
 
     rule: Rule = "smooth"
-    threshold: float = 0.3
+    threshold: float = 1.0
     schedule_low: float | None = None
     schedule_high: float | None = None
+    batch_pairs: int = 40_000
+    batch_molecules: int = 128
+    warmup_steps: int = 100
 
     def check(self) -> None:
         """Noise levels are positive and in order."""
