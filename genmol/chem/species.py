@@ -31,6 +31,7 @@ from genmol.core.structure import charge_and_multiplicity, check_electrons, irea
 __all__ = [
     "MAXIMUM_ATOMS",
     "Species",
+    "species_from_atoms",
     "species_from_file",
     "species_from_smiles",
     "stereoisomers",
@@ -152,24 +153,12 @@ def species_from_file(
             a reason above.
     """
     source = Path(path)
-    frames = _frames(source, charge, multiplicity)
-    mol, first = next(frames)
+    structures = _structures(source)
+    mol, first = next(structures)
     where = f"the first structure of {source}"
-    spin = int(first.info["multiplicity"])
-    if charge is not None and charge != Chem.GetFormalCharge(mol):
-        raise InputError(
-            got=f"--charge {charge:+d} for {where}, whose bonds carry {Chem.GetFormalCharge(mol):+d}",
-            wanted="one charge",
-            remedy="leave --charge away, or correct the file",
-        )
-    _check(mol, spin, where)
-    mol.RemoveAllConformers()
-    name = str(first.info.get("name") or source.stem)
-    species = _species(check_stereo(mol, where=where), spin, name)
-    species = replace(species, geometry=first.positions.copy())
-    _check_declared(species, first, where)
+    species = _of_geometry(mol, first, charge, multiplicity, where, name=source.stem)
     positions = [first.positions]
-    for index, (_, atoms) in enumerate(frames, start=1):
+    for index, (_, atoms) in enumerate(structures, start=1):
         if not np.array_equal(atoms.numbers, species.numbers):
             raise InputError(
                 got=f"frame {index} of {source} ({atoms.get_chemical_formula()}), whose atoms or "
@@ -181,37 +170,63 @@ def species_from_file(
     return species, np.stack(positions)
 
 
-def _frames(
-    source: Path, charge: int | None, multiplicity: int | None
-) -> Iterator[tuple[Any, Atoms]]:
-    """The structures, the first with its RDKit molecule, labelled by its geometry."""
-    if source.suffix.lower() in (".sdf", ".mol"):
-        structures: Iterator[tuple[Any, Atoms]] = iread_molecules(source)
-    elif source.suffix.lower() in (".xyz", ".extxyz"):
-        structures = ((None, atoms) for atoms in iread_structures(source))
-    else:
-        raise InputError(
-            got=f"{source}, of the format {source.suffix or '(no suffix)'}",
-            wanted=".xyz, .extxyz, .sdf or .mol",
-            remedy="convert it with ASE or Open Babel",
-        )
-    mol, atoms = next(structures)
-    if multiplicity is None:
-        multiplicity = int(atoms.info.get("multiplicity", 1))
+def species_from_atoms(
+    atoms: Atoms, *, charge: int | None = None, multiplicity: int | None = None
+) -> Species:
+    """The molecule of a geometry; its bonds are those of the key ``smiles`` if there is one.
+
+    Args:
+        atoms: one geometry, Å.
+        charge: e; that of ``atoms``, else 0.
+        multiplicity: 2S+1; that of ``atoms``, else 1.
+
+    Raises:
+        InputError: no bonds for this charge, or refused for a reason above.
+    """
+    name = atoms.get_chemical_formula()
+    return _of_geometry(None, atoms, charge, multiplicity, "the geometry", name=name)
+
+
+def _of_geometry(
+    mol: Any, first: Atoms, charge: int | None, multiplicity: int | None, where: str, *, name: str
+) -> Species:
+    """The species of a geometry with its RDKit molecule, if a file gave one."""
+    spin = int(first.info.get("multiplicity", 1)) if multiplicity is None else multiplicity
     if mol is None:
-        total, multiplicity = charge_and_multiplicity(
-            atoms, charge=charge, multiplicity=multiplicity
-        )
-        _check_atoms(atoms.numbers.tolist(), f"the first structure of {source}")
-        smiles = atoms.info.get("smiles")
+        total, spin = charge_and_multiplicity(first, charge=charge, multiplicity=spin)
+        _check_atoms(first.numbers.tolist(), where)
+        smiles = first.info.get("smiles")
         if smiles is not None:
-            mol = bonded(str(smiles), atoms)
+            mol = bonded(str(smiles), first)
         else:
-            mol = perceived(atoms, charge=total, radical=multiplicity > 1)
+            mol = perceived(first, charge=total, radical=spin > 1)
     label_by_geometry(mol)
-    atoms.info["multiplicity"] = multiplicity
-    yield mol, atoms
-    yield from structures
+    if charge is not None and charge != Chem.GetFormalCharge(mol):
+        raise InputError(
+            got=f"--charge {charge:+d} for {where}, whose bonds carry {Chem.GetFormalCharge(mol):+d}",
+            wanted="one charge",
+            remedy="leave --charge away, or correct the file",
+        )
+    _check(mol, spin, where)
+    mol.RemoveAllConformers()
+    name = str(first.info.get("name") or name)
+    species = _species(check_stereo(mol, where=where), spin, name)
+    species = replace(species, geometry=first.positions.copy())
+    _check_declared(species, first, where)
+    return species
+
+
+def _structures(source: Path) -> Iterator[tuple[Any, Atoms]]:
+    """The structures of a file, with RDKit molecules where it has bonds."""
+    if source.suffix.lower() in (".sdf", ".mol"):
+        return iread_molecules(source)
+    if source.suffix.lower() in (".xyz", ".extxyz"):
+        return ((None, atoms) for atoms in iread_structures(source))
+    raise InputError(
+        got=f"{source}, of the format {source.suffix or '(no suffix)'}",
+        wanted=".xyz, .extxyz, .sdf or .mol",
+        remedy="convert it with ASE or Open Babel",
+    )
 
 
 def _check_declared(species: Species, first: Atoms, where: str) -> None:

@@ -13,7 +13,12 @@ from potentialcases import alanine_dipeptide
 from rdkit import Chem
 
 from genmol.chem.sdf import write_sdf
-from genmol.chem.species import species_from_file, species_from_smiles, stereoisomers
+from genmol.chem.species import (
+    species_from_atoms,
+    species_from_file,
+    species_from_smiles,
+    stereoisomers,
+)
 from genmol.core.errors import InputError
 
 
@@ -210,3 +215,18 @@ def test_bonds_declared_in_the_comment(tmp_path: Path) -> None:
 def test_an_unknown_format(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"of the format \.pdb"):
         species_from_file(tmp_path / "a.pdb")
+
+
+def test_a_geometry_is_the_species_of_its_file(tmp_path: Path) -> None:
+    atoms = alanine_dipeptide()
+    ase.io.write(tmp_path / "a.xyz", atoms)
+    from_file, _ = species_from_file(tmp_path / "a.xyz")
+    found = species_from_atoms(atoms)
+    assert (found.smiles, found.bonds) == (from_file.smiles, from_file.bonds)
+    assert found.name == atoms.info.pop("name")
+    assert species_from_atoms(atoms).name == atoms.get_chemical_formula()
+    atoms.info["smiles"] = from_file.smiles
+    assert species_from_atoms(atoms).smiles == from_file.smiles
+    atoms.info["smiles"] = "CCO"
+    with pytest.raises(InputError, match="for the SMILES 'CCO'"):
+        species_from_atoms(atoms)
