@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import tyro
 
-from genmol.cli.main import VERBS
+from genmol.cli.main import VERBS, Tasks
 
 ROOT = Path(__file__).parents[1]
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", (ROOT / "README.md").read_text("utf-8"), re.M | re.S)
@@ -36,7 +36,12 @@ def check_command(command: str) -> None:
         if verb in ("--help", "--version"):
             return
         assert verb in VERBS, f"no such verb: {command}"
-        config = importlib.import_module(VERBS[verb].module).Config
+        entry = VERBS[verb]
+        if isinstance(entry, Tasks):
+            task, *options = options
+            assert task in entry.commands, f"no such task: {command}"
+            entry = entry.commands[task]
+        config = importlib.import_module(entry.module).Config
         if "--help" not in options:
             tyro.cli(config, args=options)  # exits on an option that does not exist
     else:
@@ -70,7 +75,8 @@ def test_the_two_commands_are_there():
 
 
 @pytest.mark.parametrize(
-    "command", ["make nonsense", "genmol nonsense", "genmol doctor --nonsense", "rm -r /"]
+    "command",
+    ["make nonsense", "genmol nonsense", "genmol doctor --nonsense", "genmol train x", "rm -r /"],
 )
 def test_the_check_can_fail(command):
     with pytest.raises((AssertionError, SystemExit)):

@@ -1,5 +1,8 @@
 """``genmol VERB ...``: find the verb, parse its dataclass, run it, and turn errors into exit codes.
 
+A verb that does several things is followed by the name of one (``genmol train score ...``), found in
+a table of its own in the same way.
+
 =====  ========================================================
 code   meaning
 =====  ========================================================
@@ -20,14 +23,14 @@ import importlib
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import genmol
 from genmol.core.errors import GenmolError, InputError
 
-__all__ = ["VERBS", "Verb", "main"]
+__all__ = ["VERBS", "Tasks", "Verb", "main"]
 
 
 @dataclass(frozen=True)
@@ -38,11 +41,23 @@ class Verb:
     help: str
 
 
-VERBS: Final[dict[str, Verb]] = {
+@dataclass(frozen=True)
+class Tasks:
+    """A verb that does several things: the commands by the word that follows, and a line of help."""
+
+    commands: Mapping[str, Verb]
+    help: str
+
+
+_TRAINING: Final = {
+    "hamiltonian": Verb("genmol.cli.train_hamiltonian", "Fock matrices, from genmol label"),
+    "score": Verb("genmol.cli.train_score", "the Boltzmann law, from geometries with forces"),
+}
+VERBS: Final[dict[str, Verb | Tasks]] = {
     "scf": Verb("genmol.cli.scf", "solve Kohn-Sham or Hartree-Fock problems, certified"),
     "label": Verb("genmol.cli.label", "compute training labels for many structures, resumable"),
     "sample": Verb("genmol.cli.sample", "draw Boltzmann conformers, or check samples, certified"),
-    "train": Verb("genmol.cli.train", "train a model on labels, resumable"),
+    "train": Tasks(_TRAINING, "train a model, resumable"),
     "benchmark": Verb("genmol.cli.benchmark", "measure against the baselines and print the tables"),
     "doctor": Verb("genmol.cli.doctor", "report versions, hardware and what is missing"),
 }
@@ -77,34 +92,67 @@ def _dispatch(arguments: list[str]) -> int:
             print(f"genmol {genmol.__version__}")
             return 0
         case [name, *rest]:
-            return _run_verb(name, rest)
+            return _run("genmol", "verb", VERBS, name, rest)
     raise AssertionError("a list matches one of the above")
 
 
 def _usage() -> str:
-    width = max(map(len, VERBS))
-    verbs = "\n".join(f"  {name:<{width}}  {verb.help}" for name, verb in VERBS.items())
     return (
         "usage: genmol [--help] [--version] VERB ...\n\n"
         "Molecular simulation whose every answer leaves with its certificate.\n\n"
-        f"verbs:\n{verbs}\n\n"
+        f"verbs:\n{_listed(VERBS)}\n\n"
         "'genmol VERB --help' lists the options of a verb."
     )
 
 
-def _run_verb(name: str, arguments: list[str]) -> int:
-    if name not in VERBS:
-        near = difflib.get_close_matches(name, VERBS, n=1)
+def _listed(table: Mapping[str, Verb | Tasks]) -> str:
+    width = max(map(len, table))
+    return "\n".join(f"  {name:<{width}}  {entry.help}" for name, entry in table.items())
+
+
+def _run(
+    prog: str, kind: str, table: Mapping[str, Verb | Tasks], name: str, arguments: list[str]
+) -> int:
+    """Run the command ``name`` of a table; ``prog`` is what was typed before it, ``kind`` what it is."""
+    if name not in table:
+        near = difflib.get_close_matches(name, table, n=1)
+        near += [word for word in arguments if word in table]  # options came before it
         raise InputError(
-            got=f"the verb {name!r}",
-            wanted=f"one of {', '.join(VERBS)}",
-            remedy=f"genmol {near[0]}" if near else "genmol --help",
+            got=f"the {kind} {name!r}",
+            wanted=f"one of {', '.join(table)}",
+            remedy=f"{prog} {near[0]}" if near else f"{prog} --help",
         )
+    entry, prog = table[name], f"{prog} {name}"
+    if isinstance(entry, Verb):
+        return _run_verb(prog, entry, arguments)
+    match arguments:
+        case ["-h" | "--help", *_]:
+            print(_usage_of(prog, entry))
+            return 0
+        case [task, *rest]:
+            return _run(prog, "task", entry.commands, task, rest)
+    raise InputError(
+        got=f"{prog} without a task",
+        wanted=f"one of {', '.join(entry.commands)}",
+        remedy=f"{prog} --help",
+    )
+
+
+def _usage_of(prog: str, tasks: Tasks) -> str:
+    return (
+        f"usage: {prog} [--help] TASK ...\n\n"
+        f"{tasks.help[:1].upper()}{tasks.help[1:]}.\n\n"
+        f"tasks:\n{_listed(tasks.commands)}\n\n"
+        f"'{prog} TASK --help' lists the options of a task."
+    )
+
+
+def _run_verb(prog: str, verb: Verb, arguments: list[str]) -> int:
     import tyro
 
-    module = importlib.import_module(VERBS[name].module)
+    module = importlib.import_module(verb.module)
     try:
-        config = tyro.cli(module.Config, prog=f"genmol {name}", args=arguments)
+        config = tyro.cli(module.Config, prog=prog, args=arguments)
     except SystemExit as stop:  # tyro has printed the help (0) or the mistake (2) itself
         return stop.code if isinstance(stop.code, int) else 2
     code: int = module.run(config)

@@ -14,6 +14,8 @@ from genmol.core.errors import DeliveryError, InputError
 
 HEAVY = ("torch", "pyscf", "rdkit", "ase", "matplotlib", "scipy", "numpy", "e3nn")
 
+TASKS = cli.VERBS["train"].commands
+
 
 def in_a_fresh_process(code: str) -> str:
     result = subprocess.run(
@@ -31,6 +33,9 @@ def in_a_fresh_process(code: str) -> str:
         (["nonsense"], 2),
         *[([verb, "--help"], 0) for verb in cli.VERBS],
         *[([verb, "--nonsense"], 2) for verb in cli.VERBS],
+        (["train"], 2),
+        *[(["train", task, "--help"], 0) for task in TASKS],
+        *[(["train", task, "--nonsense"], 2) for task in TASKS],
     ],
 )
 def test_the_front_door_loads_nothing_heavy(arguments, code):
@@ -74,6 +79,31 @@ def test_version(capsys):
 def test_a_mistyped_verb_gets_a_suggestion(capsys):
     assert cli.main(["docter"]) == 2
     assert "Try: genmol doctor." in capsys.readouterr().err
+
+
+def test_a_verb_of_several_tasks_names_them(capsys):
+    assert cli.main(["train", "--help"]) == 0
+    text = capsys.readouterr().out
+    assert all(f"  {name} " in text and task.help in text for name, task in TASKS.items())
+    assert cli.main(["train"]) == 2
+    assert "wanted one of hamiltonian, score. Try: genmol train --help." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments", [["scores"], ["--data", "x.npz", "score"], ["--out", "run", "score", "--threads"]]
+)
+def test_a_misplaced_task_gets_a_suggestion(arguments, capsys):
+    assert cli.main(["train", *arguments]) == 2
+    assert "Try: genmol train score." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_help_of_a_task_explains_its_own_options_and_the_common_ones(task, capsys):
+    assert cli.main(["train", task, "--help"]) == 0
+    text = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "decoupled, of all weights" in text
+    own = {"hamiltonian": "Gaussian orthogonal ensemble", "score": "what the score learns from"}
+    assert own[task] in text
 
 
 @dataclass(frozen=True)
