@@ -124,7 +124,7 @@ def _refuse(config: Config) -> None:
 
 
 def _frames(config: Config, *, seed: int) -> Frames:
-    """The data, with the warning of their check on stderr and noted for the card."""
+    """The data, all of them checked, with the warning of their check on stderr and noted for the card."""
     from genmol.cli.console import console
     from genmol.data.frame_checks import check_law
     from genmol.data.frames import read_frames
@@ -137,13 +137,13 @@ def _frames(config: Config, *, seed: int) -> Frames:
         multiplicity=config.multiplicity,
         smiles=config.smiles,
         toy=config.toy,
-        limit=config.limit,
+        limit=None if config.toy is None else config.limit,  # whose forces are not for nothing
         seed=seed,
     )
     warning = check_law(frames, potential=_potential(config, frames))
     if warning is not None:
         console().print(f"warning: {warning}.", markup=False)
-    return frames.noted(warning)
+    return frames.noted(warning).limited(config.limit, seed=seed)
 
 
 def _potential(config: Config, frames: Frames) -> Potential | None:

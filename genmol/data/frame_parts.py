@@ -12,7 +12,7 @@ from ase.data import chemical_symbols
 
 from genmol.core.errors import InputError
 
-__all__ = ["Part", "check_same_atoms", "formula", "joined", "mixed", "some", "too_few"]
+__all__ = ["Part", "check_same_atoms", "chosen", "formula", "joined", "mixed", "some", "too_few"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,13 +90,16 @@ def _agreed(parts: Sequence[Part], name: str) -> Any:
     return found.pop() if found else None
 
 
-def some(part: Part, *, limit: int | None, seed: int) -> Part:
-    """At most ``limit`` frames, in their order, with weights of mean 1.
+def chosen(count: int, *, limit: int | None, seed: int) -> np.ndarray:
+    """Indices of at most ``limit`` frames, ascending; a larger choice contains every smaller one."""
+    if limit is not None and limit < 2:
+        raise too_few(f"a limit of {limit} frames")
+    return np.sort(np.random.default_rng([seed, count]).permutation(count)[:limit])
 
-    A larger choice contains every smaller one of the same seed.
-    """
-    count = len(part.positions)
-    index = np.sort(np.random.default_rng([seed, count]).permutation(count)[:limit])
+
+def some(part: Part, *, limit: int | None, seed: int) -> Part:
+    """At most ``limit`` frames, with weights of mean 1."""
+    index = chosen(len(part.positions), limit=limit, seed=seed)
     assert part.weights is not None
     weights = part.weights[index]
     if not weights.any():

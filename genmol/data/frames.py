@@ -28,7 +28,7 @@ from genmol.core.units import KB
 from genmol.data.force_units import FORCE_UNITS, ForceUnit
 from genmol.data.frame_faults import check_frames, check_shapes
 from genmol.data.frame_files import read_part
-from genmol.data.frame_parts import Part, check_same_atoms, joined, some, too_few
+from genmol.data.frame_parts import Part, check_same_atoms, chosen, joined, some
 from genmol.data.toy_points import particles_of, shaped, with_forces
 
 __all__ = ["Frames", "read_frames"]
@@ -114,6 +114,11 @@ class Frames:
             weights=weights / weights.mean(),
         )
 
+    def limited(self, limit: int | None, *, seed: int) -> Frames:
+        """At most ``limit`` of the frames, as :func:`read_frames` chooses them."""
+        index = chosen(self.count, limit=limit, seed=seed)
+        return self if len(index) == self.count else self.take(index)
+
     def noted(self, warning: str | None) -> Frames:
         """The same with a further warning, if there is one."""
         return self if warning is None else replace(self, warnings=(*self.warnings, warning))
@@ -161,7 +166,7 @@ def read_frames(
         InputError: files, units or frames that cannot be used, or fewer than two of them.
     """
     listed = [paths] if isinstance(paths, str | Path) else list(paths)
-    _check_options(listed, units, temperature, limit, toy)
+    _check_options(listed, units, temperature, toy)
     density = None if toy is None else particles_of(toy)
     parts = [read_part(Path(path)) for path in listed]
     if density is not None:
@@ -223,7 +228,6 @@ def _check_options(
     paths: Sequence[object],
     units: str | None,
     temperature: float | None,
-    limit: int | None,
     toy: str | None,
 ) -> None:
     if not paths:
@@ -244,8 +248,6 @@ def _check_options(
         )
     if temperature is not None:
         _kelvin(temperature)
-    if limit is not None and limit < 2:
-        raise too_few(f"a limit of {limit} frames")
 
 
 def _kelvin(value: object) -> float:

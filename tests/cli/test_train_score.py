@@ -67,8 +67,10 @@ def test_points_of_a_toy_reach_the_training(calls, tmp_path, monkeypatch, capsys
 
 def test_a_warning_is_said_and_kept(calls, water, tmp_path, capsys):
     command = ["train", "score", "--data", str(water), "--out", str(tmp_path / "run")]
-    assert main([*command, "--temperature", "3", "--potential", "gfn2"]) == 0
+    options = ["--temperature", "3", "--potential", "gfn2", "--limit", "4"]
+    assert main([*command, *options]) == 0  # all data are checked, whatever is chosen of them
     [(_, frames, _, _)] = calls
+    assert frames.count == 4
     [warning] = frames.warnings
     assert f"warning: {warning}." in capsys.readouterr().err
     assert "than 3 K" in warning

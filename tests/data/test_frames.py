@@ -145,6 +145,9 @@ def test_a_larger_choice_contains_the_smaller_and_hashes_tell_contents_apart(tmp
     few, many = (read_frames(path, limit=n, seed=3).positions for n in (5, 20))
     rows = {x.tobytes() for x in many}
     assert {x.tobytes() for x in few} < rows < {x.tobytes() for x in everything.positions}
+    limited = everything.limited(5, seed=3)
+    assert_same(limited, read_frames(path, limit=5, seed=3))
+    assert limited.limited(9, seed=1).sha256 == limited.sha256
     assert read_frames(path, limit=5).weights.mean() == pytest.approx(1.0)
     assert read_frames(path, limit=100).sha256 == everything.sha256 == read_frames(path).sha256
     changed = arrays(40)
@@ -240,7 +243,7 @@ def test_faulty_options_are_refused(options, message, tmp_path):
 
 def test_an_unknown_unit_is_refused():
     with pytest.raises(InputError, match="'kcal'; wanted one of ev/angstrom, kcal/mol/angstrom"):
-        _check_options(["a.npz"], "kcal", None, None, None)
+        _check_options(["a.npz"], "kcal", None, None)
 
 
 def test_points_without_density_are_refused(tmp_path):
