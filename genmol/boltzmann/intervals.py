@@ -102,6 +102,10 @@ def free_energy_interval(
     if b == 0:
         return Interval(0.0, 0.0, 0.0)
     first, own, low, high = populations[0].value, populations[b], found.low, found.high
+    if first == 0:  # the state that others are compared with was never seen: no lower end
+        most = populations[0].high
+        high = -math.log(own.low / most) if own.low > 0 and most > 0 else math.inf
+        return Interval(-math.inf if own.value > 0 else math.nan, -math.inf, high * unit)
     if not math.isfinite(low):
         low = -math.log(own.high / first) if own.high > 0 else math.inf
     if not math.isfinite(high):

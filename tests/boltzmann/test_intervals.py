@@ -49,6 +49,16 @@ def test_free_energies() -> None:
     assert empty.high == math.inf
 
 
+def test_free_energies_of_a_first_state_never_seen() -> None:
+    populations = [Interval(0.0, 0.0, 0.1), Interval(1.0, 0.8, 1.0), Interval(0.0, 0.0, 0.1)]
+    found = free_energy_interval(Interval(-math.inf, math.nan, math.nan), populations, 1, 2.0)
+    assert found.value == found.low == -math.inf
+    assert found.high == pytest.approx(-2 * math.log(8))
+    neither = free_energy_interval(Interval(math.inf, math.nan, math.nan), populations, 2, 2.0)
+    assert math.isnan(neither.value)
+    assert (neither.low, neither.high) == (-math.inf, math.inf)
+
+
 def test_units() -> None:
     room = Thermal.molecule(298.15)
     assert room.reported == pytest.approx(KB * 298.15 * EV_TO_KCAL_MOL)
