@@ -28,7 +28,7 @@ from genmol.core.units import KB
 from genmol.data.force_units import FORCE_UNITS, ForceUnit
 from genmol.data.frame_faults import check_frames, check_shapes
 from genmol.data.frame_files import read_part
-from genmol.data.frame_parts import Part, check_same_atoms, chosen, joined, some
+from genmol.data.frame_parts import Part, check_same_atoms, chosen, joined, some, too_few
 from genmol.data.toy_points import particles_of, shaped, with_forces
 
 __all__ = ["Frames", "read_frames"]
@@ -106,6 +106,8 @@ class Frames:
     def take(self, index: Sequence[int] | np.ndarray) -> Frames:
         """Some of the frames, their weights again of mean 1."""
         weights = self.weights[index]
+        if not weights.any():
+            raise too_few("frames without weight only")
         return replace(
             self,
             positions=self.positions[index],

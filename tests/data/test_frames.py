@@ -241,6 +241,12 @@ def test_faulty_options_are_refused(options, message, tmp_path):
         read_frames(saved(tmp_path / "a.npz", **arrays()), **options)
 
 
+def test_frames_without_weight_are_no_choice(tmp_path):
+    content = arrays() | {"weights": np.array([0, 0, 0, 1, 1, 1.0])}
+    with pytest.raises(InputError, match="without weight"):
+        read_frames(saved(tmp_path / "a.npz", **content)).take([0, 1])
+
+
 def test_an_unknown_unit_is_refused():
     with pytest.raises(InputError, match="'kcal'; wanted one of ev/angstrom, kcal/mol/angstrom"):
         _check_options(["a.npz"], "kcal", None, None)
