@@ -134,7 +134,7 @@ def alanine_row(*, n: int, effort: Effort, seed: int = 0) -> dict[str, Any]:
         "SMC": sample_smc(problem, seed=seed + 1, settings=settings),
         name_of: sample(
             problem, seed=seed + 2, settings=Settings(moves=moves),
-            budget=Budget(effective=effort.reference, calls=effort.calls),
+            budget=Budget(effective=effort.reference, calls=effort.reference_calls),
         ),
     }  # fmt: skip
     frames = {"ours": Frames.of(ours)} | {key: Frames.of(one) for key, one in references.items()}
