@@ -24,22 +24,26 @@ from torch import Tensor
 
 from genmol.boltzmann.certificate import Bias, BoltzmannCertificate
 from genmol.boltzmann.check import Evidence, check_samples
+from genmol.boltzmann.drawn import Drawn, effective_of
+from genmol.boltzmann.generator import ScoreGenerator
 from genmol.boltzmann.ladder import first_ladder
 from genmol.boltzmann.settings import working_folder
 from genmol.boltzmann.systems import System
 from genmol.boltzmann.views import Codes
+from genmol.boltzmann.weighted import Weighted, weighted_draws
 from genmol.core.errors import InputError
 from samplers.diagnostics import rhat
 from samplers.hmc import HMC
+from samplers.reweight import systematic
 from samplers.rng import Streams
 from samplers.run import Budget, Progress, ResumeError, Run, run
 from samplers.sampler import Sampler, StartError
-from samplers.target import Calls, GradientError, Target, TargetError, check_gradient
+from samplers.target import Calls, Counted, GradientError, Target, TargetError, check_gradient
 from samplers.tempering import ParallelTempering
 
 __all__ = ["DensityMethod", "SampledDensity", "sample_density"]
 
-DensityMethod = Literal["auto", "hmc", "tempering"]
+DensityMethod = Literal["auto", "hmc", "tempering", "psm"]
 
 _LEAPS = 10
 _PILOT = 200  # draws of each run, after as many moves to warm up
@@ -48,6 +52,7 @@ _APART = (
 )
 _HOTTEST = 20.0  # temperatures of tempering
 _SWAP = 0.3
+_HEAVY = 0.7  # Pareto's k beyond which weights are of no use
 _MOST = 20_000  # draws of each run
 _LONGEST, _SHORTEST, _BEARABLE = 16.0, 1e-9, 0.8  # first step size, and its acceptance
 
@@ -60,6 +65,7 @@ class SampledDensity:
         x: (m, *shape) all draws, run by run.
         energies: (m,) −log density at the temperature, times it.
         run: (m,) independent run of each.
+        weights: (m,) of the draws, of any sum.
         states: (m,) number of the state of each; None where the density has none.
         delivered: (n,) which draws are handed over.
         method: taken, and why.
@@ -72,6 +78,7 @@ class SampledDensity:
     x: Float[Tensor, "m *shape"]
     energies: Float[Tensor, " m"]
     run: Int[Tensor, " m"]
+    weights: Float[Tensor, " m"]
     states: Int[Tensor, " m"] | None
     delivered: Int[Tensor, " n"]
     method: str
@@ -88,6 +95,7 @@ def sample_density(
     temperature: float = 1.0,
     n: int = 1000,
     method: DensityMethod = "auto",
+    generator: ScoreGenerator | None = None,
     states: Codes | None = None,
     budget: Budget | None = None,
     runs: int = 16,
@@ -103,7 +111,9 @@ def sample_density(
         starts: points of positive density; runs begin there in turn.
         temperature: the density to this power is sampled: 1 as it is.
         n: draws wanted, and effective draws that all runs together should be worth.
-        method: Hamiltonian Monte Carlo, parallel tempering, or as the pilot says.
+        method: Hamiltonian Monte Carlo, parallel tempering, or as the pilot says; ``psm`` takes weighted
+            draws of ``generator``, and where their weights are of no use begins chains at them.
+        generator: a trained score of the density, at the temperature.
         states: whole numbers of states, of which populations are wanted; those of a toy are known.
         budget: seconds and calls of the sampling.
         runs: independent ones; errors need eight.
@@ -122,6 +132,12 @@ def sample_density(
             wanted="at least one of each",
             remedy="leave the defaults, and give some points of positive density",
         )
+    if (method == "psm") != (generator is not None):
+        raise InputError(
+            got=f"method {method!r} {'without' if generator is None else 'with'} a generator",
+            wanted="both, or neither",
+            remedy="give a generator for the method 'psm' alone",
+        )
     system = System.of(
         target, temperature, codes=None if states is None else lambda x: states(x).long()
     )
@@ -131,6 +147,15 @@ def sample_density(
         try:
             _check_starts(system, x)
             check_gradient(system.target, x, Streams.of(seed=seed, chains=runs).fold("gradient"))
+            first: Weighted | None = None
+            if generator is not None:
+                first, stopped = _generated(system, generator, n, budget, seed, where, progress)
+                if stopped != "weights" and first.tail <= _HEAVY:
+                    return _certified(
+                        system, starts, Drawn.of_weighted(first, system.thermal.kT, stopped), n=n,
+                        method="psm: weighted draws of a trained score", checking=checking, seed=seed,
+                    )  # fmt: skip
+                x = _resampled(first, runs, seed)
             taken, why, piloted = _chosen(system, x, method, seed, where)
             sampler, begin, ladder = _kernel(system, taken, piloted)
             found = run(
@@ -165,10 +190,48 @@ def sample_density(
                 wanted="an empty folder, or the same density, numbers and seed",
                 remedy="choose another output folder",
             ) from error
+    drawn = Drawn.of_chains(found, piloted, system.thermal.kT, ladder)
+    if first is not None:
+        drawn = drawn.after(
+            "generation", Calls(energies=first.energies), first.seconds,
+            effective_share=first.share, pareto_k=first.tail, paths=len(first.x),
+        )  # fmt: skip
+        why = (
+            f"weights of {len(first.x)} draws of a trained score vary too much (Pareto k "
+            f"{first.tail:.2f}, {first.share:.2%} effective), chains begin at them; {why}"
+        )
     return _certified(
-        system, starts, found, piloted, n=n, method=f"{taken}: {why}", ladder=ladder,
-        checking=checking, seed=seed,
+        system, starts, drawn, n=n, method=f"{taken}: {why}", checking=checking, seed=seed
+    )
+
+
+def _generated(
+    system: System,
+    generator: ScoreGenerator,
+    n: int,
+    budget: Budget,
+    seed: int,
+    where: Path,
+    progress: Callable[[Progress], None],
+) -> tuple[Weighted, str]:
+    """Weighted draws, and what ended them."""
+
+    def told(found: Weighted, size: float) -> None:
+        done = min(int(size), n)
+        progress(Progress("production", done, n, found.seconds, found.share))
+
+    return weighted_draws(
+        generator, Counted.of(system.target), seed=seed, budget=budget, folder=where,
+        effective=lambda found: effective_of(system, found), wanted=float(n),
+        identity=f"{system.description['sha256']} {n} {generator.identity}", progress=told,
     )  # fmt: skip
+
+
+def _resampled(found: Weighted, runs: int, seed: int) -> Tensor:
+    """Where chains begin: at draws chosen by their weights."""
+    if not bool(found.alive.any()):
+        raise StartError("no draw of the trained score has a density")
+    return found.x[systematic(found.log_weights, Streams.of(seed=seed, chains=1), count=runs)]
 
 
 def _check_starts(system: System, x: Tensor) -> None:
@@ -188,7 +251,7 @@ def _chosen(
         hmc, system.target, x, seed=seed, draws=_PILOT, warm_up=_PILOT,
         checkpoint=where / "pilot.pt", identity=system.description["sha256"],
     )  # fmt: skip
-    if method != "auto":
+    if method in ("hmc", "tempering"):
         return method, "asked for", pilot
     series = [pilot.log_density.mT]
     flat = pilot.x.flatten(0, 1)
@@ -248,50 +311,45 @@ def _observables(system: System, x: Tensor) -> dict[str, Callable[[Tensor], Tens
 def _certified(
     system: System,
     starts: Tensor,
-    found: Run,
-    pilot: Run,
+    drawn: Drawn,
     *,
     n: int,
     method: str,
-    ladder: int,
     checking: int | None,
     seed: int,
 ) -> SampledDensity:
-    draws, runs = found.log_density.shape
-    if not draws:
+    if not len(drawn.x):
         raise InputError(
             got="a budget that ended before the first draw",
             wanted="draws",
             remedy="give more calls or seconds",
         )
-    x = found.x.transpose(0, 1).flatten(0, 1)
-    energies = -found.log_density.T.flatten() * system.thermal.kT
-    label = torch.arange(runs).repeat_interleave(draws)
-    calls = {"pilot": _total(pilot.calls), **found.calls}
-    ledger = []
-    if (copies := n - len(x)) > 0:
-        what = f"{copies} of {n} draws delivered are copies of others: the budget ended before"
+    delivered = systematic(drawn.weights.log(), Streams.of(seed=seed, chains=1), count=n)
+    ledger = list(drawn.ledger)
+    if (copies := n - len(delivered.unique())) > 0:
+        what = f"{copies} of {n} draws delivered are copies of others: fewer draws differ"
         ledger.append(Bias("copies delivered", 0.0, what))
-    trips = found.state.memory.get("round_trips")
+    calls = drawn.calls
     checked = check_samples(
-        x,
+        drawn.x,
         system,
-        runs=label,
+        weights=drawn.weights,
+        runs=drawn.run,
         evidence=Evidence(
-            energies=energies,
+            energies=drawn.energies,
             starts=starts,
-            round_trips=None if trips is None or ladder == 1 else int(trips.sum()),
+            round_trips=drawn.round_trips,
             bias_ledger=tuple(ledger),
             energy_calls=sum(c.energies for c in calls.values()),
             gradient_calls=sum(c.gradients for c in calls.values()),
-            seconds=pilot.seconds + found.seconds,
+            seconds=drawn.seconds,
             record={
                 "sampling": {
                     "method": method,
-                    "replicas": ladder,
-                    "stopped": found.stopped,
+                    "stopped": drawn.stopped,
                     "calls": {name: vars(one) for name, one in calls.items()},
                     "seed": seed,
+                    **drawn.notes,
                 }
             },
         ),
@@ -299,18 +357,15 @@ def _certified(
         seed=seed + 2,
     )
     return SampledDensity(
-        x=x,
-        energies=energies,
-        run=label,
-        states=None if system.codes is None else system.codes(x),
-        delivered=torch.linspace(0, len(x) - 1, n, dtype=torch.float64).round().long(),
+        x=drawn.x,
+        energies=drawn.energies,
+        run=drawn.run,
+        weights=drawn.weights,
+        states=None if system.codes is None else system.codes(drawn.x),
+        delivered=delivered,
         method=method,
         calls=calls,
-        seconds=pilot.seconds + found.seconds,
-        stopped=found.stopped,
+        seconds=drawn.seconds,
+        stopped=drawn.stopped,
         certificate=checked.certificate,
     )
-
-
-def _total(calls: Mapping[str, Calls]) -> Calls:
-    return Calls(sum(c.energies for c in calls.values()), sum(c.gradients for c in calls.values()))

@@ -18,6 +18,7 @@ pilot, with streams of its own, and then fixed: weights stay unbiased.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from dataclasses import dataclass
 from typing import final
@@ -90,6 +91,14 @@ class ScoreGenerator:
             scale=first.prior, weighted=False,
         )  # fmt: skip
         return cls(first.model, system, steps, tuple(seen))
+
+    @property
+    def identity(self) -> str:
+        """A hash of all that decides the draws."""
+        digest = hashlib.sha256(f"{self.steps} {self.model.config} {self.information}".encode())
+        for weight in self.model.state_dict().values():
+            digest.update(weight.contiguous().numpy().tobytes())
+        return digest.hexdigest()[:16]
 
     @property
     def space(self) -> MeanFree:

@@ -65,21 +65,19 @@ from genmol.core.errors import InputError
 __all__ = ["Mixing", "modes_of", "objective", "squared_error", "stiffness_of"]
 
 
-def stiffness_of(
-    forces: Float[Tensor, "n d"], numbers: Int[Tensor, " n"], weights: Float[Tensor, " n"]
-) -> dict[int, float]:
-    """B of every element: the mean square of a coordinate of βF.
+def stiffness_of(batch: ScoreBatch) -> dict[int, float]:
+    """B of every element: the mean square of βF for each degree of freedom.
+
+    With the centre fixed, n particles have n − 1 of them in every direction.
 
     Args:
-        forces: βF of the atoms of all frames.
-        numbers: of each atom.
-        weights: of each atom's frame.
+        batch: frames with forces.
     """
-    square = weights * forces.square().mean(dim=1)
-    return {
-        int(z): float(square[numbers == z].sum() / weights[numbers == z].sum())
-        for z in numbers.unique()
-    }
+    free = batch.degrees / torch.bincount(batch.graph_index)  # degrees of freedom of an atom
+    weight = batch.weight[batch.graph_index]
+    square = weight * batch.forces.square().sum(dim=1) / free[batch.graph_index]
+    kinds = {int(z): batch.numbers == z for z in batch.numbers.unique()}
+    return {z: float(square[rows].sum() / weight[rows].sum()) for z, rows in kinds.items()}
 
 
 def modes_of(
