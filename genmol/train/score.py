@@ -162,7 +162,7 @@ def _task(recipe: ScoreRecipe, training: Sequence[ScoreFrame], weights: Weights 
     if recipe.rule == "modes":
         shape = (len(training), -1, 3)
         modes = modes_of(whole.forces.reshape(shape)[..., :d], whole.weight)
-    mixing = Mixing(recipe.rule, _stiffness(whole), modes, recipe.threshold)
+    mixing = Mixing(recipe.rule, stiffness_of(whole), modes, recipe.threshold)
     pairs = max(e.system.pairs.shape[1] for e in training)
     wanted = min(recipe.batch_molecules, max(1, recipe.batch_pairs // pairs))
 
@@ -194,7 +194,7 @@ def _config(recipe: ScoreRecipe, whole: ScoreBatch) -> ScoreModelConfig:
     """Spread, stiffness and levels of noise of the data, and the shape that the recipe wants."""
     total = whole.total(whole.x.square().sum(dim=1))
     spread = float((whole.weight * total / whole.degrees).sum() / whole.weight.sum())
-    stiffness = _stiffness(whole)
+    stiffness = stiffness_of(whole)
     given: dict[str, Any] = {
         "stiffness": stiffness,
         "spread": spread,
@@ -210,11 +210,6 @@ def _config(recipe: ScoreRecipe, whole: ScoreBatch) -> ScoreModelConfig:
             remedy="correct --model",
         )
     return ScoreModelConfig(**given, **recipe.model)
-
-
-def _stiffness(whole: ScoreBatch) -> dict[int, float]:
-    d = int(whole.axes.sum())
-    return stiffness_of(whole.forces[:, :d], whole.numbers, whole.weight[whole.graph_index])
 
 
 def _judged(
