@@ -10,6 +10,7 @@ from torch import Tensor
 
 from samplers.schedules import (
     Cosine,
+    Exploding,
     Geometric,
     Interpolant,
     LinearBeta,
@@ -19,7 +20,14 @@ from samplers.schedules import (
     uniform_times,
 )
 
-SCHEDULES = [LinearBeta(), LinearBeta(0.5, 8.0), Cosine(), Geometric(), Interpolant()]
+SCHEDULES = [
+    LinearBeta(),
+    LinearBeta(0.5, 8.0),
+    Cosine(),
+    Geometric(),
+    Exploding(),
+    Interpolant(),
+]
 each = pytest.mark.parametrize("schedule", SCHEDULES, ids=repr)
 inside = torch.linspace(0.02, 0.98, 49)
 
@@ -78,7 +86,7 @@ def test_signal_to_noise_falls_and_is_inverted(schedule: Schedule) -> None:
 
 def test_ends() -> None:
     zero, one = torch.tensor(0.0), torch.tensor(1.0)
-    for schedule in (LinearBeta(), Cosine(), Interpolant()):
+    for schedule in (LinearBeta(), Cosine(), Exploding(), Interpolant()):
         assert float(schedule.alpha(zero)) == 1
         assert float(schedule.sigma(zero)) == 0
         # from no noise at all the kernel is the marginal
@@ -94,6 +102,17 @@ def test_ends() -> None:
         torch.testing.assert_close(
             schedule.alpha(inside).square() + schedule.sigma(inside).square(), torch.ones(49)
         )
+
+
+def test_levels_of_noise_have_their_time() -> None:
+    schedule = Exploding(0.02, 30.0)
+    levels = torch.tensor([0.0, 1e-6, 1e-3, 0.02, 1.0, 29.9])
+    torch.testing.assert_close(schedule.sigma(schedule.when(levels)), levels, rtol=1e-12, atol=0)
+    torch.testing.assert_close(schedule.when(schedule.sigma(inside)), inside)
+    # far above σ₀ it is the geometric schedule
+    late, other = torch.linspace(0.5, 1, 6), Geometric(0.02, 30.0)
+    torch.testing.assert_close(schedule.sigma(late), other.sigma(late), rtol=4e-4, atol=0)
+    torch.testing.assert_close(schedule.diffusion(late), other.diffusion(late))
 
 
 @each
