@@ -28,7 +28,7 @@ from genmol.potentials.contract import Potential
 
 __all__ = ["Choice", "Method", "choose", "seconds_per_gradient"]
 
-Method = Literal["auto", "tempering", "delayed", "smc"]
+Method = Literal["auto", "tempering", "delayed", "smc", "psm"]
 
 _TEMPERING = 100_000, 450  # G_0, G
 _DEAR = 1500, 6  # D_0, D
@@ -49,7 +49,7 @@ class Choice:
         cheap: place of the cheaper potential in the list that was offered; None without one.
     """
 
-    method: Literal["tempering", "delayed", "smc"]
+    method: Literal["tempering", "delayed", "smc", "psm"]
     reason: str
     expected: float
     cheap: int | None = None
@@ -110,8 +110,8 @@ def choose(
     best = min(range(len(delayed)), key=delayed.__getitem__, default=None)
     name = problem.potential.name
     price = f"a gradient of {name} takes {_spoken(c)}"
-    if method == "smc":
-        return Choice(method="smc", reason=f"asked for; {price}", expected=tempering)
+    if method in ("smc", "psm"):
+        return Choice(method=method, reason=f"asked for; {price}", expected=tempering)
     if method == "tempering" or best is None:
         why = "asked for" if method == "tempering" else "no cheaper potential to propose"
         return Choice(method="tempering", reason=f"{why}; {price}", expected=tempering)

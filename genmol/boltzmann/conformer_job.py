@@ -26,11 +26,13 @@ from jaxtyping import Float
 from genmol.boltzmann.certificate import Bias
 from genmol.boltzmann.check import Evidence, check_samples
 from genmol.boltzmann.choice import Choice, Method, choose, seconds_per_gradient
+from genmol.boltzmann.conformer_psm import sample_psm
 from genmol.boltzmann.delayed import DelayedSettings, sample_delayed
 from genmol.boltzmann.engine import sample
 from genmol.boltzmann.ensemble import Ensemble, equal_weight
 from genmol.boltzmann.problem import Problem
 from genmol.boltzmann.sampled import Sampled
+from genmol.boltzmann.score_files import LoadedScore
 from genmol.boltzmann.settings import Stage, Watch
 from genmol.boltzmann.smc import SMCSettings, sample_smc
 from genmol.boltzmann.starts import Starts, find_starts
@@ -60,7 +62,8 @@ class Request:
     Attributes:
         n: conformers.
         temperature: K.
-        method: parallel tempering, delayed acceptance, sequential Monte Carlo, or the cheapest.
+        method: parallel tempering, delayed acceptance, sequential Monte Carlo, a trained score, or the
+            cheapest of the first two.
         effective: draws that all runs together should be worth; n when None.
         calls: energies and gradients of the potential after which sampling ends.
         seconds: after which sampling ends.
@@ -105,6 +108,7 @@ def sample_molecule(
     *,
     request: Request | None = None,
     cheaper: Sequence[Potential] = (),
+    score: LoadedScore | None = None,
     given: Float[np.ndarray, "f n_atoms 3"] | None = None,
     folder: Path | None = None,
     progress: Watch = lambda _: None,
@@ -117,6 +121,7 @@ def sample_molecule(
         potential: that decides; spread over processes or not.
         request: how many, how warm, and what it may cost; the defaults when None.
         cheaper: potentials of the same molecule that may propose.
+        score: that knows the molecule, for the method ``psm``.
         given: conformers of a file to begin with, Å.
         folder: for checkpoints; none are kept when None.
         progress: called after every sweep, and with the stage ``certificate`` at the end.
@@ -128,6 +133,12 @@ def sample_molecule(
         DeliveryError: no conformer, no draw within the budget, or a potential that gave up before one.
     """
     request = request or Request()
+    if (request.method == "psm") != (score is not None):
+        raise InputError(
+            got=f"the method {request.method!r} {'without' if score is None else 'with'} a score",
+            wanted="both, or neither",
+            remedy="give a trained score for the method 'psm' alone",
+        )
     starts = find_starts(species, seed=request.seed, most=_MOST_STARTS, given=given)
     problem = Problem(
         species=species,
@@ -142,7 +153,7 @@ def sample_molecule(
     choice = _planned(problem, request, cheaper, folder)
     chosen(choice)
     try:
-        ensemble = _sampled(problem, request, choice, cheaper, folder, progress)
+        ensemble = _sampled(problem, request, choice, cheaper, score, folder, progress)
     except StartError as error:
         raise DeliveryError(
             got=f"conformers that {potential.name} had energies for, and has none any more ({error})",
@@ -227,6 +238,7 @@ def _sampled(
     request: Request,
     choice: Choice,
     cheaper: Sequence[Potential],
+    score: LoadedScore | None,
     folder: Path | None,
     progress: Watch,
 ) -> Ensemble:
@@ -242,6 +254,11 @@ def _sampled(
             problem, cheaper[choice.cheap], seed=request.seed, settings=settings, budget=budget,
             folder=folder, progress=progress,
         )  # fmt: skip
+    if choice.method == "psm":
+        assert score is not None
+        return sample_psm(
+            problem, score, seed=request.seed, budget=budget, folder=folder, progress=progress
+        )
     if choice.method == "smc":
         particles = SMCSettings().particles
         wanted = 64 * int(np.ceil(3 * request.goal / SMCSettings().populations / 64))

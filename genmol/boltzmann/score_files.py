@@ -16,6 +16,8 @@ from genmol.core.weights import load_weights, read_card, restore, shipped
 
 __all__ = ["LoadedScore", "score_for_molecule", "score_for_toy"]
 
+_STEPS = 200
+
 
 @dataclass(frozen=True, eq=False)
 class LoadedScore:
@@ -30,6 +32,25 @@ class LoadedScore:
     name: str
     model: ScoreModel
     card: Mapping[str, Any]
+
+    @property
+    def steps(self) -> int:
+        """Of a path: what the card says, else as many as small systems need."""
+        return int(self.card.get("generator", {}).get("steps", _STEPS))
+
+    def check_temperature(self, temperature: float) -> None:
+        """A score belongs to one temperature.
+
+        Raises:
+            InputError: it is of another one.
+        """
+        own = float(self.card["domain"]["temperature"])
+        if abs(own - temperature) > 1e-6 * own:
+            raise InputError(
+                got=f"the model {self.name}, trained at a temperature of {own:g}, for {temperature:g}",
+                wanted="the temperature that it was trained at",
+                remedy=f"--temperature {own:g}, or train a model at {temperature:g}",
+            )
 
     @classmethod
     def load(cls, name_or_path: str | os.PathLike[str]) -> LoadedScore:

@@ -44,7 +44,9 @@ class Config:
         undefined_stereo: of a SMILES that is several stereoisomers: refuse it, or sample each of them
             in a folder of its own.
         method: parallel tempering, delayed acceptance with a cheaper potential, sequential Monte
-            Carlo, or hmc (toys); auto takes the cheapest by measured cost and says why.
+            Carlo, hmc (toys), or psm: draws of a trained score, corrected by weights; auto takes the
+            cheapest by measured cost and says why.
+        model: of psm: folder or file of genmol train score; one that comes with genmol by default.
         cheap: potential that proposes under delayed acceptance; chosen by cost, none with "none".
         budget: after which sampling ends: calls of the potential (20000) or time (90s, 5min, 1h).
         effective: draws that all runs together shall be worth; -n by default.
@@ -67,7 +69,8 @@ class Config:
     multiplicity: int | None = None
     from_: Annotated[Path | None, tyro.conf.arg(name="from")] = None
     undefined_stereo: Literal["refuse", "enumerate"] = "refuse"
-    method: Literal["auto", "tempering", "delayed", "smc", "hmc"] = "auto"
+    method: Literal["auto", "tempering", "delayed", "smc", "hmc", "psm"] = "auto"
+    model: Path | None = None
     cheap: str | None = None
     budget: str | None = None
     effective: float | None = None
@@ -117,12 +120,18 @@ def refuse(config: Config) -> None:
     if config.toy is None and config.method == "hmc":
         raise InputError(
             got="--method hmc for a molecule",
-            wanted="auto, tempering, delayed or smc",
+            wanted="auto, tempering, delayed, smc or psm",
             remedy="hmc without jumps stays in the basin where it begins: leave --method away",
         )
     if config.toy is not None and config.method in ("delayed", "smc"):
         raise InputError(
             got=f"--method {config.method} for a toy",
-            wanted="auto, hmc or tempering",
+            wanted="auto, hmc, tempering or psm",
             remedy="leave --method away",
+        )
+    if config.model is not None and config.method != "psm":
+        raise InputError(
+            got=f"--model with --method {config.method}",
+            wanted="a trained score for the method that uses one",
+            remedy="--method psm",
         )

@@ -98,6 +98,7 @@ def _one(config: Config, species: Species, given: np.ndarray | None, out: Path) 
     from genmol.boltzmann.conformer_job import sample_molecule
     from genmol.boltzmann.forecast import Forecast
     from genmol.boltzmann.outputs import write_outputs
+    from genmol.boltzmann.score_files import score_for_molecule
     from genmol.boltzmann.settings import Stage
     from genmol.report.conformers import write_report
 
@@ -116,8 +117,9 @@ def _one(config: Config, species: Species, given: np.ndarray | None, out: Path) 
             doing = f"{stage.name} {stage.done}/{stage.total}{worth}"
             show(doing, stage.seconds, forecast.left(stage))
 
+        score = score_for_molecule(species, config.model) if config.method == "psm" else None
         sampled = sample_molecule(
-            species, potential, request=request, cheaper=cheaper, given=given,
+            species, potential, request=request, cheaper=cheaper, given=given, score=score,
             folder=folder / CHECKPOINT, progress=progress, chosen=chosen,
         )  # fmt: skip
     write_report(sampled, folder / "report.html")

@@ -19,15 +19,19 @@ def sample_toy(config: Config) -> int:
     import numpy as np
 
     from genmol.boltzmann.density_job import sample_density
+    from genmol.boltzmann.generator import ScoreGenerator
     from genmol.boltzmann.outputs import write_basins
+    from genmol.boltzmann.score_files import score_for_toy
+    from genmol.boltzmann.score_systems import particles_of_toy
     from genmol.core.files import atomic_path, write_json
     from genmol.report.density import write_density_report
+    from samplers.clusters import Cluster
     from samplers.rng import Streams
     from samplers.run import Budget, Progress
     from samplers.toys import TOYS
 
     assert config.toy is not None
-    assert config.method in ("auto", "hmc", "tempering")
+    assert config.method in ("auto", "hmc", "tempering", "psm")
     toy = TOYS[config.toy]()
     temperature = 1.0 if config.temperature is None else config.temperature
     calls, seconds = parsed_budget(config.budget)
@@ -39,12 +43,22 @@ def sample_toy(config: Config) -> int:
             left = p.seconds * (p.total - p.done) / max(p.done, 1) if seconds is None else seconds
             show(f"{p.phase} {p.done}", p.seconds, left)
 
+        generator = None
+        if config.method == "psm":
+            loaded = score_for_toy(config.toy, config.model)
+            loaded.check_temperature(temperature)
+            assert isinstance(toy, Cluster)
+            system = particles_of_toy(toy.space)
+            generator = ScoreGenerator.piloted(
+                loaded.model, system, steps=loaded.steps, seed=config.seed
+            )
         found = sample_density(
             toy,
             starts=toy.start(Streams.of(seed=config.seed, chains=_STARTS).fold("starts")),
             temperature=temperature,
             n=config.n,
             method=config.method,
+            generator=generator,
             budget=Budget(seconds=seconds, calls=calls),
             seed=config.seed,
             folder=folder / CHECKPOINT,
@@ -71,6 +85,7 @@ def sample_toy(config: Config) -> int:
         found.states,
         tuple(state.name for state in states),
         folder / "report.html",
+        weights=found.weights,
         notes={"method": found.method, "ended by": found.stopped},
     )
     write_json(folder / "certificate.json", certificate.to_dict())

@@ -32,6 +32,7 @@ def write_density_report(
     names: Sequence[str],
     path: Path,
     *,
+    weights: Float[Tensor, " m"] | None = None,
     notes: Mapping[str, str] = _NO_NOTES,
 ) -> None:
     """Write the page, all or nothing: one HTML file without scripts that loads nothing.
@@ -45,6 +46,7 @@ def write_density_report(
             is 3, as in certificates of densities; states of other names have their place in ``names``.
         names: of the states, in the order of the certificate.
         path: of the file.
+        weights: of the draws, of any sum; equal when None.
         notes: further facts for the head, such as method and settings.
     """
     spell, seen = Spelling(), certificate.observables
@@ -69,11 +71,11 @@ def write_density_report(
                 "Basins",
                 states(certificate, before=shown),
                 others(certificate),
-                basin_pictures(seen.states, places, run, level=seen.level),
+                basin_pictures(seen.states, places, run, weights=weights, level=seen.level),
             )
         ]
     parts += [
-        run_pictures(energies, run, labels=places, unit=seen.unit),
+        run_pictures(energies, run, labels=places, weights=weights, unit=seen.unit),
         checks(certificate, spell),
         ledger(certificate),
         record(
