@@ -1,4 +1,4 @@
-r"""Boltzmann conformers from a trained score: paths from noise, an energy each, weights that correct them.
+r"""Boltzmann conformers from a trained score: paths from noise, one energy each, weights that correct.
 
 A score that knows a molecule by its bonds gives frames of every form that numbered atoms can have, all
 equally often: mirror images, and equal atoms exchanged. Each frame is brought to the forms of the
