@@ -193,10 +193,10 @@ with styled():
 display(Image(png(figure)))
 
 # %% [markdown]
-# Where noise is much less than the width of a basin, a network that was shown no forces has ten times
-# the error or more; where it spans both basins, forces have nothing to say and all three
-# are one. Between them, at the width of the stiff basin, the target of the threshold has twice the
-# variance that the mixture has.
+# Where noise is much less than the width of a basin, a network that was shown no forces has five to
+# twenty times the error; where it spans both basins, forces have nothing to say and all three are one.
+# Between them, at the width of the stiff basin, the target of the threshold has twice the variance that
+# the mixture has.
 #
 # ## 3. Data with wrong shares
 #
