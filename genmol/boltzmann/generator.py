@@ -38,7 +38,7 @@ from samplers.tweedie import Tweedie
 
 __all__ = ["ScoreGenerator", "noise_levels"]
 
-_PILOT = 64  # paths
+_PILOT = 256  # paths; fewer cost effective size
 _ATOMS = 1024  # of a batch of the network: what fits in a processor's cache
 
 
