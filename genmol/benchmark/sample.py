@@ -115,7 +115,7 @@ def full_sample() -> SamplePlan:
         draws={"dw4": 8000, "lj13": 8000, "lj55": 6000},
         gradients={"dw4": 1_000_000, "lj13": 2_000_000, "lj55": 400_000},
         mmff={"effective": 3000, "reference": 1000, "particles": 256},
-        gfn2={"effective": 3000, "weighted": 1500, "bridged": 1024},
+        gfn2={"effective": 3000, "weighted": 1500, "bridged": 768},
         references={"reference": 1000, "particles": 256, "reference_calls": 1_500_000},
     )
 

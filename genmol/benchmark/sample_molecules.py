@@ -11,8 +11,8 @@ With GFN2, delayed acceptance is held against
 
 - importance weights: frames of a corrected force field, that was taught by frames of its own, with the
   weight exp(−(U − V)/kT), their tail measured (Pareto k), and
-- sequential Monte Carlo from the uncorrected force field to GFN2: frames of its ensemble, weighted and
-  moved by GFN2's own forces at every step between the two.
+- sequential Monte Carlo from the uncorrected force field at 1000 K, where it populates all basins, to
+  GFN2 at 300 K: frames weighted, and moved by GFN2's own forces, at every step between the two.
 
 All of them are compared in one set of basins (:mod:`genmol.benchmark.sample_compare`), with the baselines
 of :mod:`genmol.benchmark.sample_baselines` beside. Calls are those of everything: search energies,
@@ -73,6 +73,7 @@ MOLECULES: Final = {
 TEMPERATURE: Final = 300.0
 _MOST_STARTS = 300
 _POPULATIONS = 8
+_HOT = 1000.0
 _STEP, _LEAPS = 0.02, 10  # of trajectories between the force field and GFN2
 
 
@@ -87,7 +88,7 @@ class Effort:
         calls: at most, of ours.
         reference_calls: at most, of tempering by trajectories alone.
         weighted: frames of the importance weights.
-        bridged: particles from the uncorrected force field to GFN2, in eight populations.
+        bridged: particles from the hot force field to GFN2, in eight populations.
     """
 
     effective: float = 3000.0
@@ -96,7 +97,7 @@ class Effort:
     calls: int = 6_000_000
     reference_calls: int = 2_500_000
     weighted: int = 1500
-    bridged: int = 1024
+    bridged: int = 768
 
 
 def problem_of(species: Species, potential: Potential, *, confined: bool, seed: int) -> Problem:
@@ -226,13 +227,16 @@ def _weighted(
 def _bridged(
     problem: Problem, cheap: Potential, count: int, *, seed: int
 ) -> tuple[Frames, dict[str, Any]]:
-    """Frames of a force field carried to U by sequential Monte Carlo, and how good they are."""
+    """Frames of a hot force field carried to U by sequential Monte Carlo, and how good they are."""
     began = time.monotonic()
+    hot = replace(problem, potential=cheap, temperature=_HOT, confined=False)
     found = sample(
-        replace(problem, potential=cheap, confined=False), seed=seed,
-        settings=Settings(runs=16), budget=Budget(effective=float(count)),
-    )  # fmt: skip
-    reference = replace(problem, potential=cheap, confined=False).target()
+        hot,
+        seed=seed,
+        settings=Settings(runs=16, hottest=_HOT),
+        budget=Budget(effective=float(count)),
+    )
+    reference = hot.target()
     goal = Counted.of(problem.target())
     draws = Draws.of(found.count, runs=found.run.numpy())
     smc = SMC(HMC(step_size=_STEP, leaps=_LEAPS), moves=1)
