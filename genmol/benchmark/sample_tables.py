@@ -12,7 +12,7 @@ from genmol.benchmark.sample_targets import COSTS, METRICS, sample_targets, wors
 from genmol.benchmark.summary import Target
 from genmol.benchmark.tables import table, target_table
 
-__all__ = ["sample_markdown", "sample_targets_of"]
+__all__ = ["machines", "sample_markdown", "sample_targets_of"]
 
 Row = Mapping[str, Any]
 Section = Mapping[str, Row]
@@ -53,7 +53,7 @@ def _conditions(data: Mapping[str, Any]) -> str:
         f"{n} {installed[n]}" for n in ("genmol", "torch", "rdkit", "tblite", "python")
     )
     return (
-        f"`genmol benchmark sample --{data['scope']}`: {_machines(data)}; one thread a process; "
+        f"`genmol benchmark sample --{data['scope']}`: {machines(data)}; one thread a process; "
         f"{packages}. "
         f"Baselines: {record['baseline']}. Calls are of everything: search energies, tuning, burn-in, "
         "every replica, cheap potentials apart. Effective draws are the fewest over energy, torsions "
@@ -61,7 +61,7 @@ def _conditions(data: Mapping[str, Any]) -> str:
     )
 
 
-def _machines(data: Mapping[str, Any]) -> str:
+def machines(data: Mapping[str, Any]) -> str:
     """Processors, and where there are several, the rows of each: sections, or how many of one."""
     names = [f"{one['processor']} ({one['cores']} cores)" for one in data["machines"]]
     total: Counter[str] = Counter()

@@ -44,7 +44,7 @@ from samplers.sampler import Sampler
 from samplers.tempering import ParallelTempering
 from samplers.toys import TOYS
 
-__all__ = ["TUNED", "Tuned", "cost_row", "toy_row"]
+__all__ = ["TUNED", "Seen", "Tuned", "against", "cost_row", "exact_draws", "spread_of", "toy_row"]
 
 _BINS = 200
 _PAIRS = 200  # of subsets
@@ -106,9 +106,7 @@ def toy_row(name: str, *, draws: int, sizes: tuple[int, ...], seed: int = 0) -> 
     """
     toy, tuned = TOYS[name](), TUNED[name]
     assert isinstance(toy, Cluster)
-    exact = _Seen.of(
-        toy, _drawn(toy, _exact(tuned), tuned, draws=draws, thin=tuned.thin, seed=seed + 1)
-    )
+    exact = Seen.of_run(toy, exact_draws(name, draws=draws, seed=seed + 1))
     began = time.monotonic()
     ours = _drawn(toy, tuned.sampler, tuned, draws=draws, thin=tuned.thin, seed=seed)
     seconds = time.monotonic() - began
@@ -134,17 +132,17 @@ def toy_row(name: str, *, draws: int, sizes: tuple[int, ...], seed: int = 0) -> 
         "virial": float(_virial(toy, ours)),
         "sizes": {},
     }
-    samples = {"genmol": _Seen.of(toy, ours, exact)}
-    samples |= {key: _Seen.of(toy, found, exact) for key, found in others.items()}
+    samples = {"genmol": Seen.of_run(toy, ours, exact)}
+    samples |= {key: Seen.of_run(toy, found, exact) for key, found in others.items()}
     for n in sizes:
         generator = np.random.default_rng([seed, n])
-        floor = _against(exact, None, n, generator)
+        floor = against(exact, None, n, generator)
         row["sizes"][str(n)] = {
-            "floor": {key: _three(values) for key, values in floor.items()},
+            "floor": {key: spread_of(values) for key, values in floor.items()},
             **{
                 key: {
                     metric: float(np.median(values))
-                    for metric, values in _against(exact, seen, n, generator).items()
+                    for metric, values in against(exact, seen, n, generator).items()
                 }
                 for key, seen in samples.items()
             },
@@ -189,6 +187,19 @@ def cost_row(name: str, *, gradients: int, seed: int = 0) -> dict[str, Any]:
             "seconds": found.seconds,
         }
     return row
+
+
+def exact_draws(name: str, *, draws: int, seed: int) -> Run:
+    """Nearly independent draws of a toy.
+
+    Args:
+        name: of the toy.
+        draws: at least so many.
+        seed: of the streams.
+    """
+    toy, tuned = TOYS[name](), TUNED[name]
+    assert isinstance(toy, Cluster)
+    return _drawn(toy, _exact(tuned), tuned, draws=draws, thin=tuned.thin, seed=seed)
 
 
 def _exact(tuned: Tuned) -> Sampler:
@@ -244,7 +255,7 @@ def _virial(toy: Cluster, found: Run) -> float:
 
 
 @dataclass(frozen=True, eq=False)
-class _Seen:
+class Seen:
     """What is compared of draws: energies (m,), histograms (m, bins + 2), states (m, s)."""
 
     energy: Tensor
@@ -254,10 +265,21 @@ class _Seen:
     cuts: Tensor
 
     @classmethod
-    def of(cls, toy: Cluster, found: Run, exact: _Seen | None = None) -> _Seen:
-        """With the edges of bins and states of the exact draws."""
-        x = found.x.flatten(0, 1)
-        energy, distances = -found.log_density.flatten(), pair_distances(x)
+    def of_run(cls, toy: Cluster, found: Run, exact: Seen | None = None) -> Seen:
+        """All draws of all chains."""
+        return cls.of(toy, found.x.flatten(0, 1), -found.log_density.flatten(), exact)
+
+    @classmethod
+    def of(cls, toy: Cluster, x: Tensor, energy: Tensor, exact: Seen | None = None) -> Seen:
+        """With the edges of bins and states of the exact draws.
+
+        Args:
+            toy: whose.
+            x: draws of equal weight.
+            energy: of each.
+            exact: the exact draws; these are them when None.
+        """
+        distances = pair_distances(x)
         radius = x.square().flatten(1).sum(dim=1)
         codes = codes_of(toy)
         if exact is None:
@@ -278,10 +300,17 @@ class _Seen:
         )  # fmt: skip
 
 
-def _against(
-    exact: _Seen, seen: _Seen | None, n: int, generator: np.random.Generator
+def against(
+    exact: Seen, seen: Seen | None, n: int, generator: np.random.Generator
 ) -> dict[str, list[float]]:
-    """Distances between random subsets of n; of the exact draws themselves without ``seen``."""
+    """Distances between random subsets of n.
+
+    Args:
+        exact: the exact draws.
+        seen: other ones; the exact draws themselves, in disjoint subsets, when None.
+        n: draws of a subset.
+        generator: of the subsets.
+    """
     found: dict[str, list[float]] = {"energy_w2": [], "distance_tv": [], "populations": []}
     for _ in range(_PAIRS):
         order = torch.from_numpy(generator.permutation(len(exact.energy)))
@@ -300,6 +329,7 @@ def _against(
     return found
 
 
-def _three(values: list[float]) -> dict[str, float]:
+def spread_of(values: list[float]) -> dict[str, float]:
+    """Quantiles of 5, 50 and 95 %."""
     low, median, high = np.quantile(values, [0.05, 0.5, 0.95])
     return {"low": float(low), "median": float(median), "high": float(high)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
 from typing import Any
@@ -92,6 +93,8 @@ def _reached(target: Target) -> str:
 
 
 def _limit(value: float, target: Target) -> str:
+    if math.isinf(value):
+        return "stated"
     return f"{'≥' if target.at_least else '≤'} {_number(value)}"
 
 

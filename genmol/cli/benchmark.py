@@ -22,6 +22,7 @@ Part = Literal[
     "start-semilocal", "start-minao", "start-sap", "regression", "flow-goe", "flow-expansion", "wa",
     "commutator", "minao", "sap",
     "toys", "cost", "mmff", "gfn2", "intervals", "detector", "glycerol", "alanine",
+    "mixture", "data", "biased", "bands", "time", "expensive",
 ]  # fmt: skip
 
 
@@ -32,36 +33,43 @@ class Config:
     scf: the solver against plain PySCF; exit code 3 when a target that must be met is missed.
     learned: the trained model on molecules it has not seen, as guess and without a solve; likewise.
     qhflow: ways to train the learned guess, each for the same time.
-    sample: Boltzmann sampling against exact draws and independent references; likewise. Every figure
-    goes to a JSON file as soon as it is measured; the tables are printed from that file.
+    sample: Boltzmann sampling against exact draws and independent references; likewise.
+    psm: scores learnt from forces against scores learnt from noise, and what corrected draws cost;
+    likewise. Every figure goes to a JSON file as soon as it is measured; the tables are printed from
+    that file.
 
     Attributes:
         name: which benchmark.
-        quick: scf, learned, sample: some small molecules, a few minutes (the default).
-        full: scf, learned, sample: all molecules, an hour or two.
+        quick: all but qhflow: some small molecules or toys, a few minutes (the default).
+        full: all but qhflow: everything, an hour or two; psm three hours, and seven for expensive.
         json: where the figures go; benchmark_NAME.json by default.
-        resume: go on with an interrupted run; a quick file may be resumed with --full, one of sample on
-            another machine.
+        resume: go on with an interrupted run; a quick file may be resumed with --full, one of sample
+            or psm on another machine.
         table: print the tables of this file as Markdown and measure nothing.
-        merge: scf, learned, sample: join these files, of runs shared out with --only, in the file of
-            --json; those of sample may be of several machines.
-        only: sections (scf, learned, sample) or variants (qhflow) to measure; all by default.
+        merge: all but qhflow: join these files, of runs shared out with --only, in the file of --json;
+            those of sample and psm may be of several machines.
+        only: sections, or variants of qhflow, to measure; all by default.
         repeat: scf: paired runs of small molecules (up to ten atoms), larger ones run once; learned:
             runs of all that is timed.
-        model: learned: shipped name, folder or file of the model; hamiltonian-small by default.
-        data: qhflow: label folders or packed files; none are shipped.
+        model: learned: shipped name, folder or file of the model; hamiltonian-small by default. psm:
+            of one toy, in place of what comes with genmol.
+        data: qhflow: label folders or packed files; none are shipped. psm: a folder of ethanol.extxyz
+            or .npz and others, frames at 300 K with forces at GFN2; molecules without are skipped.
         minutes: qhflow: processor time of each training.
         seeds: qhflow: trainings of each variant.
         out: qhflow: folder of the trainings; named after the JSON file by default.
         cache: folder of what outlasts a run: what is computed for each label (qhflow; inside --out by
-            default), reference solutions (learned; named after the JSON file by default).
+            default), reference solutions (learned), frames of toys and calls of PBE (psm); named after
+            the JSON file by default.
         card: qhflow: weights whose card shall hold the table.
-        workers: qhflow: processes that prepare the data, 1 by default; sample: processes that rows are
-            shared out over, one for each core (at most four) by default.
+        workers: qhflow: processes that prepare the data, 1 by default; sample, psm: processes that rows
+            are shared out over, one for each core (at most four) by default.
         threads: threads of all sides.
     """
 
-    name: Annotated[Literal["scf", "learned", "qhflow", "sample"], tyro.conf.Positional] = "scf"
+    name: Annotated[Literal["scf", "learned", "qhflow", "sample", "psm"], tyro.conf.Positional] = (
+        "scf"
+    )
     quick: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     full: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     json: Path | None = None
@@ -98,7 +106,8 @@ def run(config: Config) -> int:
     elif config.merge:
         data = merge(config.merge, path, benchmark=config.name)
     else:
-        measure = {"scf": _scf, "learned": _learned, "sample": _sample}[config.name]
+        ways = {"scf": _scf, "learned": _learned, "sample": _sample, "psm": _psm}
+        measure = ways[config.name]
         data = measure(config, path)
     if config.name == "scf":
         from genmol.benchmark.tables import markdown, targets
@@ -108,6 +117,10 @@ def run(config: Config) -> int:
         from genmol.benchmark.sample_tables import sample_markdown, sample_targets_of
 
         text, found = sample_markdown(data), sample_targets_of(data)
+    elif config.name == "psm":
+        from genmol.benchmark.psm_tables import psm_markdown, psm_targets_of
+
+        text, found = psm_markdown(data), psm_targets_of(data)
     else:
         from genmol.benchmark.learned_tables import learned_markdown, targets_of
 
@@ -170,6 +183,33 @@ def _sample(config: Config, path: Path) -> dict[str, Any]:
         threads=config.threads,
         resume=config.resume,
         only=_chosen(config.only, SAMPLE_SECTIONS),
+        progress=lambda rows, title, total: track(rows, title, total=total),
+    )
+
+
+def _psm(config: Config, path: Path) -> dict[str, Any]:
+    if len(config.data) > 1 or any(not folder.is_dir() for folder in config.data):
+        raise InputError(
+            got=f"--data {' '.join(map(str, config.data))}",
+            wanted="one folder with files such as ethanol.extxyz",
+            remedy="leave --data out to skip the molecules",
+        )
+    from genmol.benchmark.psm import PSM_SECTIONS, Places, full_psm, measure_psm, quick_psm
+    from genmol.cli.console import track
+    from genmol.core.threads import available_cores
+
+    return measure_psm(
+        full_psm() if config.full else quick_psm(),
+        path,
+        places=Places(
+            cache=config.cache or path.with_suffix(""),
+            data=next(iter(config.data), None),
+            model=config.model,
+        ),
+        workers=min(available_cores(), 4) if config.workers is None else config.workers,
+        threads=config.threads,
+        resume=config.resume,
+        only=_chosen(config.only, PSM_SECTIONS),
         progress=lambda rows, title, total: track(rows, title, total=total),
     )
 
