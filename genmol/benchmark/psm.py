@@ -14,7 +14,8 @@ section         what one row is
 
 Rows do not depend on each other and are shared out over processes, but for those that are timed. What
 is missing for a row, a model of a toy or the frames of a molecule, makes it *skipped*; such rows are
-measured when a run is resumed with what they lacked. Machines are recorded as in
+measured when a run is resumed with what they lacked, and those of a quick run again when it is resumed
+as a full one: trainings of different lengths do not mix. Machines are recorded as in
 :mod:`genmol.benchmark.sample`.
 """
 
@@ -181,7 +182,7 @@ def measure_psm(
         (section, key)
         for section, keys in plan.keys.items()
         for key in keys
-        if section in wanted and _open(store.rows(section).get(key))
+        if section in wanted and _open(store.rows(section).get(key), plan.scope)
     ]
     shared = [task for task in tasks if task[0] not in _TIMED]
     make = partial(psm_row, plan=plan, places=places)
@@ -189,11 +190,11 @@ def measure_psm(
     def rows() -> Iterator[tuple[str, dict[str, Any]]]:
         for outcome in parallel_map(make, shared, workers=workers):
             section, key = shared[outcome.index]
-            row = outcome.unwrap()
+            row = {**outcome.unwrap(), "scope": plan.scope}
             store.add(section, key, row)
             yield f"{section} {key}", row
         for section, key in (task for task in tasks if task[0] in _TIMED):
-            row = psm_row((section, key), plan=plan, places=places)
+            row = {**make((section, key)), "scope": plan.scope}
             store.add(section, key, row)
             yield f"{section} {key}", row
 
@@ -285,9 +286,9 @@ def psm_row(task: tuple[PsmSection, str], *, plan: PsmPlan, places: Places) -> d
             return expensive_row(name, seed=int(seed), cache=folder)
 
 
-def _open(row: Mapping[str, Any] | None) -> bool:
+def _open(row: Mapping[str, Any] | None, scope: str) -> bool:
     """Whether a row is still to be measured."""
-    return row is None or "skipped" in row
+    return row is None or "skipped" in row or (scope == "full" and row["scope"] != "full")
 
 
 def _of(numbers: Mapping[str, Any], name: str) -> Any:

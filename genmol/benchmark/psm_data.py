@@ -9,8 +9,11 @@ generates, uncorrected, is held against frames that were not trained on:
 - *torsions*, of a molecule: the Jensen-Shannon distance in bits^½ of histograms of 36 bins, mean over
   torsions, each turned by its fold so that equal rotamers are one.
 
-Beside each stands its *floor*: as many frames of the data against the same ones. A path that blows up
-has an energy without end, and counts.
+Beside each stands its *floor*: as many frames of the data against the same ones.
+
+Two particles in one place have an energy of 10¹⁸ kT, and W2 would be about the worst path alone. Energies
+of more than 100 kT above the highest of the data are taken for that: such a frame has no weight, whichever
+it is, and W2 counts how many there are.
 """
 
 from __future__ import annotations
@@ -52,6 +55,7 @@ POOL: Final = 1000
 """Frames that are trained on, at most; those after them are compared with."""
 
 _BINS = 36
+_HOPELESS = 100.0  # kT
 _SAME_FORCE = 0.01  # eV/Å
 
 
@@ -121,11 +125,12 @@ def differences(found: Look, reference: Look) -> dict[str, float]:
     }
     w, v = found.weights[found.inside], reference.weights[reference.inside]
     if found.energies is not None and reference.energies is not None:
-        lost = not len(w) or not bool(found.energies.isfinite().all())
+        highest = reference.energies.max() + _HOPELESS
+        u = found.energies.nan_to_num(nan=math.inf).clamp_max(highest)
         metrics["energy_w2"] = (
-            math.inf
-            if lost
-            else float(wasserstein(found.energies, reference.energies, x_weights=w, y_weights=v))
+            float(wasserstein(u, reference.energies, x_weights=w, y_weights=v))
+            if len(w)
+            else math.inf
         )
     if reference.angles.shape[1]:
         pairs = zip(found.angles.unbind(dim=1), reference.angles.unbind(dim=1), strict=True)

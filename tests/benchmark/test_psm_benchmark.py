@@ -247,7 +247,14 @@ class TestFile:
         found = measure_psm(TINY, path, places=places, resume=True)
         assert made[4:] == [("cost", "c")]
         assert found == load(path, benchmark="psm")
-        assert found["rows"]["cost"]["b"] == {"cache": str(tmp_path / "b"), "machine": 0}
+        assert found["rows"]["cost"]["b"] == {
+            "cache": str(tmp_path / "b"), "scope": "quick", "machine": 0
+        }  # fmt: skip
+        # a training is longer in a full run
+        for _ in range(2):
+            full = replace(TINY, scope="full", keys={"mixture": ("0",)})
+            measure_psm(full, path, places=places, resume=True)
+        assert made[5:] == [("mixture", "0")]
 
     def test_tables_and_exit_codes(
         self, tmp_path: Path, made: list[tuple[str, str]], capsys: pytest.CaptureFixture[str]
@@ -310,6 +317,17 @@ class TestData:
         assert differences(one, one) == {"distance_tv": 0.0, "energy_w2": 0.0}
         other = differences(Look.of_toy(toy, 1.1 * x), one)
         assert min(other.values()) > 0.1
+
+    def test_frames_without_hope_are_counted(self) -> None:
+        toy = TOYS["dw4"]()
+        x = toy.start(Streams.of(seed=0, chains=40))
+        one = Look.of_toy(toy, x)
+        assert one.energies is not None
+        for far in (30.0, 300.0):  # however far
+            wrong = torch.cat([far * x[:10], x[10:]])
+            spread = float(one.energies.max() - one.energies.min())
+            w2 = differences(Look.of_toy(toy, wrong), one)["energy_w2"]
+            assert 50.0 <= w2 <= 0.5 * (100.0 + spread)
 
     def test_a_molecule_is_itself_whatever_its_atoms_are_called(self) -> None:
         species = species_from_smiles("CCO")
