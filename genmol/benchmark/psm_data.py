@@ -11,9 +11,9 @@ generates, uncorrected, is held against frames that were not trained on:
 
 Beside each stands its *floor*: as many frames of the data against the same ones.
 
-Two particles in one place have an energy of 10¹⁸ kT, and W2 would be about the worst path alone. Energies
-of more than 100 kT above the highest of the data are taken for that: such a frame has no weight, whichever
-it is, and W2 counts how many there are.
+Two particles in one place have an energy of 10¹⁸ kT, and W2 would be about the worst path alone. So
+energies of more than 100 kT above the highest of the data are taken for that: such a frame has no weight,
+whichever it is, and W2 counts how many there are.
 """
 
 from __future__ import annotations
