@@ -115,7 +115,7 @@ def full_sample() -> SamplePlan:
         draws={"dw4": 8000, "lj13": 8000, "lj55": 6000},
         gradients={"dw4": 1_000_000, "lj13": 2_000_000, "lj55": 400_000},
         mmff={"effective": 3000, "reference": 1000, "particles": 256},
-        gfn2={"effective": 3000, "weighted": 1500, "bridged": 768},
+        gfn2={"effective": 3000, "weighted": 1500, "direct": 120_000},
         references={"reference": 1000, "particles": 256, "reference_calls": 1_500_000},
     )
 
@@ -279,5 +279,5 @@ def _of(numbers: dict[str, int], key: str) -> int:
 def _effort(numbers: dict[str, float]) -> Effort:
     from genmol.benchmark.sample_molecules import Effort
 
-    whole = ("particles", "calls", "reference_calls", "weighted", "bridged")
+    whole = ("particles", "calls", "reference_calls", "weighted", "direct")
     return Effort(**{k: int(v) if k in whole else v for k, v in numbers.items()})  # type: ignore[arg-type]

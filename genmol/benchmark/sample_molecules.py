@@ -11,8 +11,7 @@ With GFN2, delayed acceptance is held against
 
 - importance weights: frames of a corrected force field, that was taught by frames of its own, with the
   weight exp(−(U − V)/kT), their tail measured (Pareto k), and
-- sequential Monte Carlo from the uncorrected force field at 1000 K, where it populates all basins, to
-  GFN2 at 300 K: frames weighted, and moved by GFN2's own forces, at every step between the two.
+- parallel tempering on GFN2 itself, from another seed: no force field has a say.
 
 All of them are compared in one set of basins (:mod:`genmol.benchmark.sample_compare`), with the baselines
 of :mod:`genmol.benchmark.sample_baselines` beside. Calls are those of everything: search energies,
@@ -48,13 +47,9 @@ from genmol.chem.species import Species, species_from_smiles
 from genmol.potentials.contract import Potential
 from genmol.potentials.gfn2 import Gfn2
 from genmol.potentials.mmff import MMFF
-from samplers.hmc import HMC
 from samplers.pareto import fit_tail
 from samplers.reweight import kish
-from samplers.rng import Streams
 from samplers.run import Budget
-from samplers.smc import SMC
-from samplers.target import Counted
 
 __all__ = ["MOLECULES", "TEMPERATURE", "Effort", "gfn2_row", "mmff_row", "problem_of"]
 
@@ -72,9 +67,6 @@ MOLECULES: Final = {
 }
 TEMPERATURE: Final = 300.0
 _MOST_STARTS = 300
-_POPULATIONS = 8
-_HOT = 1000.0
-_STEP, _LEAPS = 0.02, 10  # of trajectories between the force field and GFN2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +80,7 @@ class Effort:
         calls: at most, of ours.
         reference_calls: at most, of tempering by trajectories alone.
         weighted: frames of the importance weights.
-        bridged: particles from the hot force field to GFN2, in eight populations.
+        direct: calls of parallel tempering on GFN2 itself.
     """
 
     effective: float = 3000.0
@@ -97,7 +89,7 @@ class Effort:
     calls: int = 6_000_000
     reference_calls: int = 2_500_000
     weighted: int = 1500
-    bridged: int = 768
+    direct: int = 120_000
 
 
 def problem_of(species: Species, potential: Potential, *, confined: bool, seed: int) -> Problem:
@@ -149,7 +141,7 @@ def mmff_row(name: str, effort: Effort, *, seed: int = 0) -> dict[str, Any]:
 
 
 def gfn2_row(name: str, effort: Effort, *, seed: int = 0) -> dict[str, Any]:
-    """GFN2: the same with delayed acceptance, importance weights and SMC.
+    """GFN2: the same with delayed acceptance, importance weights and tempering.
 
     Args:
         name: of :data:`MOLECULES`.
@@ -160,19 +152,22 @@ def gfn2_row(name: str, effort: Effort, *, seed: int = 0) -> dict[str, Any]:
     cheap = MMFF(species.mol)
     problem = problem_of(species, Gfn2(), confined=True, seed=seed)
     ours = sample_delayed(problem, cheap, seed=seed, budget=Budget(effective=effort.effective))
-    bridge, bridged = _bridged(problem, cheap, effort.bridged, seed=seed + 1)
+    direct = sample(
+        problem, seed=seed + 1, settings=Settings(tuning=12, burn_in=24, hottest=700.0),
+        budget=Budget(calls=effort.direct),
+    )  # fmt: skip
     frames, weighted = _weighted(problem, cheap, effort.weighted, seed=seed + 2)
     compared = Compared.of(
         species,
         TEMPERATURE,
-        {"ours": Frames.of(ours), "importance weights": frames, "SMC": bridge},
+        {"ours": Frames.of(ours), "importance weights": frames, "tempering": Frames.of(direct)},
     )
     calls = ours.energy_calls + ours.gradient_calls
     return {
         **_about(species, "GFN2-xTB", effort),
         **compared.summary(),
         "ours": cost_of(ours),
-        "references": {"importance weights": weighted, "SMC": bridged},
+        "references": {"importance weights": weighted, "tempering": cost_of(direct)},
         "baselines": {
             "minima": minima_baseline(compared, seed=seed),
             "Langevin": langevin_baseline(problem, compared, calls=calls, seed=seed + 3),
@@ -222,51 +217,6 @@ def _weighted(
         "seconds": time.monotonic() - began,
     }
     return Frames(x, energies, draws.take(index).weighted(weights)), cost
-
-
-def _bridged(
-    problem: Problem, cheap: Potential, count: int, *, seed: int
-) -> tuple[Frames, dict[str, Any]]:
-    """Frames of a hot force field carried to U by sequential Monte Carlo, and how good they are."""
-    began = time.monotonic()
-    hot = replace(problem, potential=cheap, temperature=_HOT, confined=False)
-    found = sample(
-        hot,
-        seed=seed,
-        settings=Settings(runs=16, hottest=_HOT),
-        budget=Budget(effective=float(count)),
-    )
-    reference = hot.target()
-    goal = Counted.of(problem.target())
-    draws = Draws.of(found.count, runs=found.run.numpy())
-    smc = SMC(HMC(step_size=_STEP, leaps=_LEAPS), moves=1)
-    populations = [
-        smc.run(
-            reference, goal, found.positions[index],
-            Streams.of(seed=seed + 15_485_863 * (k + 1), chains=len(index)),
-        )
-        for k, index in enumerate(draws.some(count).chunk(_POPULATIONS))
-    ]  # fmt: skip
-    x = torch.cat([one.x for one in populations])
-    log_w = torch.cat([one.log_weights + one.log_z for one in populations])
-    log_w = torch.where(_inside(problem, x), log_w, -torch.inf)
-    weights = (log_w - log_w.max()).exp()
-    energies = -torch.cat([one.log_density for one in populations]) * problem.kT
-    runs = torch.arange(len(populations)).repeat_interleave(
-        torch.tensor([len(one.x) for one in populations])
-    )
-    cost = {
-        "method": "SMC from the force field",
-        "draws": len(x),
-        "kish": float(kish(log_w)),
-        "log_z": [one.log_z for one in populations],
-        "ancestors": [int(one.ancestors.unique().numel()) for one in populations],
-        "steps": [len(one.ladder) - 1 for one in populations],
-        "acceptance": [sum(one.acceptance) / len(one.acceptance) for one in populations],
-        "gradients": goal.calls.gradients,
-        "seconds": time.monotonic() - began,
-    }
-    return Frames(x, energies, Draws.of(len(x), runs=runs.numpy()).weighted(weights)), cost
 
 
 def _lessons(count: int) -> Sequence[int]:
