@@ -118,7 +118,7 @@ def train(
     card = save_weights(
         out / "model",
         trained.model.state_dict(),
-        _card(frames, identity, trained.model, metrics, toy, licence)
+        _card(recipe, frames, trained.model, metrics, toy, licence)
         | {"training": _training(recipe, identity, trained.step, trained.minutes)},
     )
     return TrainedModel(
@@ -224,8 +224,8 @@ def _judged(
 
 
 def _card(
+    recipe: ScoreRecipe,
     frames: Frames,
-    identity: Mapping[str, Any],
     model: torch.nn.Module,
     metrics: Mapping[str, Any],
     toy: str | None,
@@ -242,17 +242,23 @@ def _card(
     return {
         "class": "ScoreModel",
         "config": config.to_dict(),
+        "generator": {"steps": recipe.steps},
         "units": {"positions": "reduced" if frames.reduced else "angstrom", "metrics": "1"},
-        "data": {
-            "sha256": identity["data"], "frames": frames.count, "sources": list(frames.sources),
-            "warnings": list(frames.warnings),
-        },
+        "data": frames.summary(),
         "metrics": metrics,
         "domain": domain,
         "licence": licence,
-        "reproduce": f"genmol train score --data {' '.join(frames.sources)} --recipe recipe.json "
-        "--out RUN",
+        "reproduce": _command(frames, toy),
     }  # fmt: skip
+
+
+def _command(frames: Frames, toy: str | None) -> str:
+    """That trains it again, with the recipe at hand."""
+    law = f"--temperature {frames.temperature:g} --units {frames.units}"
+    if toy is not None:
+        law = f"--toy {toy}"
+    data = " ".join(frames.sources)
+    return f"genmol train score --data {data} {law} --recipe recipe.json --out RUN"
 
 
 def _training(

@@ -23,6 +23,7 @@ class ScoreRecipe(Recipe):
             :mod:`genmol.boltzmann.psm`).
         schedule_low: lowest noise level, in the unit of the data; chosen from the data by default.
         schedule_high: highest noise level, likewise.
+        steps: of a path from noise to a sample, and calls of the network for it.
         batch_pairs, batch_molecules: limits of a batch; few frames come several times, each with noise
             of its own, until a batch is full.
     """
@@ -31,13 +32,14 @@ class ScoreRecipe(Recipe):
     threshold: float = 1.0
     schedule_low: float | None = None
     schedule_high: float | None = None
+    steps: int = 200
     batch_pairs: int = 40_000
     batch_molecules: int = 128
     warmup_steps: int = 100
 
     def check(self) -> None:
         """Noise levels are positive and in order."""
-        self._not_zero("threshold", "schedule_low", "schedule_high")
+        self._not_zero("threshold", "schedule_low", "schedule_high", "steps")
         low, high = self.schedule_low, self.schedule_high
         if low is not None and high is not None and low >= high:
             raise refusal("schedule_low", low, f"less than schedule_high = {high}")
