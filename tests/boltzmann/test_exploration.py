@@ -21,9 +21,7 @@ PUBLIC = Path(__file__).parents[3] / "shared/data/dw4/train.npy"
 MIXTURE = GaussianMixture.of([0.6, 0.4], [[-4.0, 0.0], [4.0, 0.0]], [1.0, 0.7])
 
 
-def explored(
-    x: torch.Tensor, settings: Exploration, *, starts: int | None = None
-) -> list[Finding]:
+def explored(x: torch.Tensor, settings: Exploration, *, starts: int | None = None) -> list[Finding]:
     target = Counted.of(MIXTURE)
     findings = check_exploration(
         target,
