@@ -156,7 +156,8 @@ def psm_cost_row(
         name, gradients=max(gradients, ours["calls"] + ours["calls_before"]), seed=seed
     )
     tuned = float(others["genmol"]["gradients_per_effective"])
-    training = made.score.card.get("data", {}).get("gradient_calls")
+    # zero where forces came with the data: what they cost is not known
+    training = made.score.card.get("data", {}).get("gradient_calls") or None
     gain = tuned - float(ours["calls_per_effective"])
     even = None
     if training is not None:

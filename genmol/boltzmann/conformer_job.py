@@ -256,9 +256,17 @@ def _sampled(
         )  # fmt: skip
     if choice.method == "psm":
         assert score is not None
+
+        def instead(left: Budget) -> Ensemble:
+            own = None if folder is None else folder / "instead"
+            asked = replace(request, method="auto", calls=left.calls, seconds=left.seconds)
+            plan = _planned(problem, replace(request, method="auto"), cheaper, own)
+            return _sampled(problem, asked, plan, cheaper, None, own, progress)
+
         return sample_psm(
-            problem, score, seed=request.seed, budget=budget, folder=folder, progress=progress
-        )
+            problem, score, seed=request.seed, instead=instead, budget=budget, folder=folder,
+            progress=progress,
+        )  # fmt: skip
     if choice.method == "smc":
         particles = SMCSettings().particles
         wanted = 64 * int(np.ceil(3 * request.goal / SMCSettings().populations / 64))

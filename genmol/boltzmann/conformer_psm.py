@@ -6,11 +6,12 @@ reference (:func:`genmol.chem.automorphisms.relabelled`), a chiral molecule's fr
 where that makes it the stereoisomer asked for; U is the same, and the number of images a constant. What
 is not the molecule then, by bonds or stereo, has weight zero and costs no energy.
 
-Where weights vary too much to be used, parallel tempering takes over, and the record says so.
+Where weights vary too much to be used, another method takes over, and the record says so.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genmol.boltzmann.engine import remaining, sample
+from genmol.boltzmann.engine import remaining
 from genmol.boltzmann.ensemble import Ensemble
 from genmol.boltzmann.generator import ScoreGenerator
 from genmol.boltzmann.problem import Problem
@@ -59,6 +60,7 @@ def sample_psm(
     score: LoadedScore,
     *,
     seed: int,
+    instead: Callable[[Budget], Ensemble],
     budget: Budget | None = None,
     folder: Path | None = None,
     progress: Watch = lambda _: None,
@@ -69,6 +71,7 @@ def sample_psm(
         problem: molecule, potential, temperature, conformers to compare with.
         score: that knows the molecule at the temperature.
         seed: of the streams.
+        instead: samples by chains, within what is left of the budget, where weights are of no use.
         budget: what ends it, 1000 effective draws when None.
         folder: for checkpoints; none are kept when None.
         progress: called after every round.
@@ -117,10 +120,7 @@ def sample_psm(
         made = Calls(energies=found.energies)
         if stopped == "weights" or found.tail > _HEAVY:
             spent = conformers.energies + found.energies
-            chains = sample(
-                problem, seed=seed, folder=where, progress=progress,
-                budget=remaining(budget, spent, found.seconds),
-            )  # fmt: skip
+            chains = instead(remaining(budget, spent, found.seconds))
             return replace(
                 chains, method=f"{chains.method}, as weights of the score vary too much",
                 calls={"generation": made, **chains.calls}, notes={**chains.notes, **notes},

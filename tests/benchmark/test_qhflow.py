@@ -175,10 +175,11 @@ def test_the_command_knows_all_variants():
     from typing import get_args
 
     from genmol.benchmark.learned import LEARNED_SECTIONS
+    from genmol.benchmark.psm import PSM_SECTIONS
     from genmol.benchmark.sample import SAMPLE_SECTIONS
     from genmol.benchmark.scf import SECTIONS
     from genmol.cli.benchmark import Part
 
     assert set(get_args(Part)) == {
-        *SECTIONS, *LEARNED_SECTIONS, *SAMPLE_SECTIONS, *VARIANTS
+        *SECTIONS, *LEARNED_SECTIONS, *SAMPLE_SECTIONS, *PSM_SECTIONS, *VARIANTS
     }  # fmt: skip

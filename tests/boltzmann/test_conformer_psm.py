@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
+from genmol.boltzmann.conformer_job import Request, sample_molecule
 from genmol.boltzmann.conformer_psm import fold_of, sample_psm
+from genmol.boltzmann.engine import sample
 from genmol.boltzmann.problem import Problem
 from genmol.boltzmann.score_files import LoadedScore, score_for_molecule, score_for_toy
 from genmol.boltzmann.score_model import ScoreModel, ScoreModelConfig
@@ -83,17 +87,35 @@ def test_frames_come_to_the_forms_of_the_reference(smiles: str, rng: np.random.G
 def test_useless_weights_make_way_for_chains() -> None:
     species = species_from_smiles("CO")
     problem = problem_of(species)
-    found = sample_psm(problem, score_of(species), seed=1, budget=Budget(effective=50.0))
+    found = sample_psm(
+        problem, score_of(species), seed=1, budget=Budget(effective=50.0),
+        instead=lambda left: sample(problem, seed=1, budget=left),
+    )  # fmt: skip
     assert "as weights of the score vary too much" in found.method
     assert found.n_effective >= 50
     assert {"generation", "sampling"} <= found.calls.keys()
     assert found.notes["share of paths that are the molecule"] < 0.01
 
 
+def test_a_job_takes_the_cheapest_method_instead(tmp_path: Path) -> None:
+    species = species_from_smiles("CO")
+    found = sample_molecule(
+        species, MMFF(species.mol), request=Request(n=40, method="psm"), score=score_of(species),
+        folder=tmp_path,
+    )  # fmt: skip
+    assert found.ensemble.method == "parallel tempering, as weights of the score vary too much"
+    assert found.certificate.exit_code == 0
+    assert found.ensemble.n_effective >= 40
+    assert (tmp_path / "instead/choice.json").exists()
+
+
 def test_what_a_score_is_asked_for() -> None:
     species = species_from_smiles("CO")
     with pytest.raises(InputError, match="trained at a temperature of 350"):
-        sample_psm(problem_of(species), score_of(species, temperature=350.0), seed=1)
+        sample_molecule(
+            species, MMFF(species.mol), request=Request(method="psm"),
+            score=score_of(species, temperature=350.0),
+        )  # fmt: skip
     with pytest.raises(InputError, match="no model comes with genmol"):
         score_for_molecule(species_from_smiles("CCCCCCCCC"))
     with pytest.raises(InputError, match="for many-well, for which no model"):
