@@ -22,7 +22,7 @@ each = pytest.mark.parametrize("cluster", CLUSTERS, ids=repr)
 def public(name: str, cluster: Cluster) -> Tensor:
     path = DATA / name
     if not path.exists():
-        pytest.skip(f"{path} is not here: public samples come with the workplace, not the project")
+        pytest.skip(f"{path} is not here: public samples do not come with the project")
     x = torch.from_numpy(np.load(path)).double()
     return cluster.space.project(x.reshape(-1, *cluster.space.shape))
 
