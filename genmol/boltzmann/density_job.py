@@ -25,6 +25,7 @@ from torch import Tensor
 from genmol.boltzmann.certificate import Bias, BoltzmannCertificate
 from genmol.boltzmann.check import Evidence, check_samples
 from genmol.boltzmann.drawn import Drawn, effective_of
+from genmol.boltzmann.engine import remaining
 from genmol.boltzmann.generator import ScoreGenerator
 from genmol.boltzmann.ladder import first_ladder
 from genmol.boltzmann.settings import working_folder
@@ -156,6 +157,7 @@ def sample_density(
                         method="psm: weighted draws of a trained score", checking=checking, seed=seed,
                     )  # fmt: skip
                 x = _resampled(first, runs, seed)
+                budget = remaining(budget, first.energies, first.seconds)
             taken, why, piloted = _chosen(system, x, method, seed, where)
             sampler, begin, ladder = _kernel(system, taken, piloted)
             found = run(

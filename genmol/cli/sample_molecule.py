@@ -106,6 +106,7 @@ def _one(config: Config, species: Species, given: np.ndarray | None, out: Path) 
     forecast = Forecast(float("inf"), request.goal, request.seconds)
     with ExitStack() as stack:
         potential, cheaper = _potentials(config, species, stack)
+        score = score_for_molecule(species, config.model) if config.method == "psm" else None
         folder = prepared(out, resume=config.resume)
         show = stack.enter_context(showing(species.formula))
 
@@ -117,7 +118,6 @@ def _one(config: Config, species: Species, given: np.ndarray | None, out: Path) 
             doing = f"{stage.name} {stage.done}/{stage.total}{worth}"
             show(doing, stage.seconds, forecast.left(stage))
 
-        score = score_for_molecule(species, config.model) if config.method == "psm" else None
         sampled = sample_molecule(
             species, potential, request=request, cheaper=cheaper, given=given, score=score,
             folder=folder / CHECKPOINT, progress=progress, chosen=chosen,

@@ -36,6 +36,15 @@ def sample_toy(config: Config) -> int:
     temperature = 1.0 if config.temperature is None else config.temperature
     calls, seconds = parsed_budget(config.budget)
     out = config.out or Path(f"{config.toy}_{temperature:g}")
+    generator = None
+    if config.method == "psm":
+        loaded = score_for_toy(config.toy, config.model)
+        loaded.check_temperature(temperature)
+        assert isinstance(toy, Cluster)
+        system = particles_of_toy(toy.space)
+        generator = ScoreGenerator.piloted(
+            loaded.model, system, steps=loaded.steps, seed=config.seed
+        )
     folder = prepared(out, resume=config.resume)
     with showing(config.toy) as show:
 
@@ -43,15 +52,6 @@ def sample_toy(config: Config) -> int:
             left = p.seconds * (p.total - p.done) / max(p.done, 1) if seconds is None else seconds
             show(f"{p.phase} {p.done}", p.seconds, left)
 
-        generator = None
-        if config.method == "psm":
-            loaded = score_for_toy(config.toy, config.model)
-            loaded.check_temperature(temperature)
-            assert isinstance(toy, Cluster)
-            system = particles_of_toy(toy.space)
-            generator = ScoreGenerator.piloted(
-                loaded.model, system, steps=loaded.steps, seed=config.seed
-            )
         found = sample_density(
             toy,
             starts=toy.start(Streams.of(seed=config.seed, chains=_STARTS).fold("starts")),
