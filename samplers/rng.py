@@ -98,7 +98,7 @@ class Streams:
         """Uniform in the open interval (0, 1), with 53 random bits."""
         words = self._words(name, 2 * math.prod(shape))
         high, low = words[:, 0::2] >> 5, words[:, 1::2] >> 6
-        found = (high * 2.0**26 + low + 0.5) * 2.0**-53
+        found = (high.double() * 2.0**26 + low + 0.5) * 2.0**-53
         return found.reshape(len(self.chains), *shape).to(dtype)
 
     def normal(

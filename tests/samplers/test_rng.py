@@ -111,3 +111,14 @@ def test_single_precision() -> None:
         rtol=0,
         atol=1e-6,
     )
+
+
+def test_the_default_type_of_torch_changes_nothing() -> None:
+    streams = Streams.of(seed=1, chains=50)
+    found = streams.uniform("x", 20)
+    torch.set_default_dtype(torch.float32)
+    try:
+        assert torch.equal(streams.uniform("x", 20), found)
+    finally:
+        torch.set_default_dtype(torch.float64)
+    assert not torch.equal(found.float().double(), found)
