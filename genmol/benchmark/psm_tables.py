@@ -198,8 +198,9 @@ def _time(rows: Section) -> str:
             )
         else:
             lines.append(
-                f"{key}: {row['seconds']:.0f} s for {row['states']} corrected states in "
-                f"{row['processes']} process ({row['ours']['method']})."
+                f"{key}: {row['seconds']:.0f} s for {row['states']} corrected states by "
+                f"{row['processes']} processes, {row['sampling_seconds']:.0f} s for the draws alone "
+                f"({row['ours']['method']})."
             )
     return " ".join(lines)
 

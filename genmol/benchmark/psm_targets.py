@@ -219,7 +219,7 @@ def _time_targets(rows: Mapping[str, Row], wanted: Sequence[str]) -> list[Target
     peaks = [float(row["peak_mib"]) for row in rows.values() if "peak_mib" in row]
     trainings = sum(key.endswith(" training") for key in wanted)
     return [
-        Target("1000 corrected states of LJ13: seconds in one process",
+        Target("1000 corrected states of LJ13: seconds in two processes",
                max(seconds, default=None), _SECONDS, None, len(seconds), len(wanted) - trainings),
         Target("peak memory of training LJ55 (MiB)",
                max(peaks, default=None), _MEMORY, None, len(peaks), trainings),

@@ -110,6 +110,7 @@ def sample_molecule(
     cheaper: Sequence[Potential] = (),
     score: LoadedScore | None = None,
     given: Float[np.ndarray, "f n_atoms 3"] | None = None,
+    workers: int = 1,
     folder: Path | None = None,
     progress: Watch = lambda _: None,
     chosen: Any = lambda _: None,
@@ -123,6 +124,7 @@ def sample_molecule(
         cheaper: potentials of the same molecule that may propose.
         score: that knows the molecule, for the method ``psm``.
         given: conformers of a file to begin with, Å.
+        workers: processes that paths of the score are shared over; the potential has its own.
         folder: for checkpoints; none are kept when None.
         progress: called after every sweep, and with the stage ``certificate`` at the end.
         chosen: called with the :class:`Choice`.
@@ -153,7 +155,7 @@ def sample_molecule(
     choice = _planned(problem, request, cheaper, folder)
     chosen(choice)
     try:
-        ensemble = _sampled(problem, request, choice, cheaper, score, folder, progress)
+        ensemble = _sampled(problem, request, choice, cheaper, score, workers, folder, progress)
     except StartError as error:
         raise DeliveryError(
             got=f"conformers that {potential.name} had energies for, and has none any more ({error})",
@@ -239,6 +241,7 @@ def _sampled(
     choice: Choice,
     cheaper: Sequence[Potential],
     score: LoadedScore | None,
+    workers: int,
     folder: Path | None,
     progress: Watch,
 ) -> Ensemble:
@@ -261,11 +264,11 @@ def _sampled(
             own = None if folder is None else folder / "instead"
             asked = replace(request, method="auto", calls=left.calls, seconds=left.seconds)
             plan = _planned(problem, replace(request, method="auto"), cheaper, own)
-            return _sampled(problem, asked, plan, cheaper, None, own, progress)
+            return _sampled(problem, asked, plan, cheaper, None, workers, own, progress)
 
         return sample_psm(
-            problem, score, seed=request.seed, instead=instead, budget=budget, folder=folder,
-            progress=progress,
+            problem, score, seed=request.seed, instead=instead, budget=budget, workers=workers,
+            folder=folder, progress=progress,
         )  # fmt: skip
     if choice.method == "smc":
         particles = SMCSettings().particles

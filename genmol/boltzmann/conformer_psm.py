@@ -62,6 +62,7 @@ def sample_psm(
     seed: int,
     instead: Callable[[Budget], Ensemble],
     budget: Budget | None = None,
+    workers: int = 1,
     folder: Path | None = None,
     progress: Watch = lambda _: None,
 ) -> Ensemble:
@@ -73,6 +74,7 @@ def sample_psm(
         seed: of the streams.
         instead: samples by chains, within what is left of the budget, where weights are of no use.
         budget: what ends it, 1000 effective draws when None.
+        workers: processes that paths are shared over; the draws are the same.
         folder: for checkpoints; none are kept when None.
         progress: called after every round.
 
@@ -102,7 +104,7 @@ def sample_psm(
                 effective=lambda found: _effective(problem, found, zero)[0],
                 budget=remaining(budget, conformers.energies, 0.0),
                 identity=problem.identity(generator.identity), fold=fold_of(problem.species),
-                progress=told,
+                workers=workers, progress=told,
             )  # fmt: skip
         except ResumeError as error:
             raise InputError(

@@ -102,6 +102,7 @@ def sample_density(
     runs: int = 16,
     checking: int | None = None,
     seed: int = 0,
+    workers: int = 1,
     folder: Path | None = None,
     progress: Callable[[Progress], None] = lambda _: None,
 ) -> SampledDensity:
@@ -120,6 +121,7 @@ def sample_density(
         runs: independent ones; errors need eight.
         checking: gradients that the certificate may spend; five million when None.
         seed: of everything that is random.
+        workers: processes that paths of ``generator`` are shared over; the draws are the same.
         folder: for checkpoints; none are kept when None.
         progress: called after every step.
 
@@ -150,7 +152,9 @@ def sample_density(
             check_gradient(system.target, x, Streams.of(seed=seed, chains=runs).fold("gradient"))
             first: Weighted | None = None
             if generator is not None:
-                first, stopped = _generated(system, generator, n, budget, seed, where, progress)
+                first, stopped = _generated(
+                    system, generator, n, budget, seed, workers, where, progress
+                )
                 if stopped != "weights" and first.tail <= _HEAVY:
                     return _certified(
                         system, starts, Drawn.of_weighted(first, system.thermal.kT, stopped), n=n,
@@ -213,6 +217,7 @@ def _generated(
     n: int,
     budget: Budget,
     seed: int,
+    workers: int,
     where: Path,
     progress: Callable[[Progress], None],
 ) -> tuple[Weighted, str]:
@@ -224,7 +229,7 @@ def _generated(
 
     return weighted_draws(
         generator, Counted.of(system.target), seed=seed, budget=budget, folder=where,
-        effective=lambda found: effective_of(system, found), wanted=float(n),
+        effective=lambda found: effective_of(system, found), wanted=float(n), workers=workers,
         identity=f"{system.description['sha256']} {n} {generator.identity}", progress=told,
     )  # fmt: skip
 

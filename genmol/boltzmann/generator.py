@@ -19,6 +19,7 @@ pilot, with streams of its own, and then fixed: weights stay unbiased.
 from __future__ import annotations
 
 import hashlib
+import io
 import math
 from dataclasses import dataclass
 from typing import final
@@ -92,6 +93,12 @@ class ScoreGenerator:
         )  # fmt: skip
         return cls(first.model, system, steps, tuple(seen))
 
+    def __reduce__(self) -> tuple[object, tuple[bytes]]:
+        """As bytes: tensors on their own would go to other processes as shared memory."""
+        buffer = io.BytesIO()
+        torch.save((self.model, self.system, self.steps, self.information), buffer)
+        return _revived, (buffer.getvalue(),)
+
     @property
     def identity(self) -> str:
         """A hash of all that decides the draws."""
@@ -123,7 +130,8 @@ class ScoreGenerator:
     @property
     def prior(self) -> float:
         """Standard deviation of what paths begin with."""
-        return math.hypot(self.model.config.high, math.sqrt(self.model.config.spread))
+        c = self.model.config
+        return math.hypot(c.high, math.sqrt(c.spread * self.system.size))
 
     @property
     def _reverse(self) -> Tweedie:
@@ -169,3 +177,8 @@ class ScoreGenerator:
         return retrace(
             self.score, self._reverse, x, self.times, streams, space=self.space, scale=self.prior
         )
+
+
+def _revived(content: bytes) -> ScoreGenerator:
+    """What another process of ours packed."""
+    return ScoreGenerator(*torch.load(io.BytesIO(content), weights_only=False))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,17 +19,15 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from genmol.boltzmann.generator import ScoreGenerator
+from genmol.boltzmann.rounds import populations, rounds
 from genmol.core.files import atomic_path
 from samplers.pareto import fit_tail
 from samplers.reweight import kish
-from samplers.rng import Streams
 from samplers.run import Budget, ResumeError
+from samplers.sde import Paths
 from samplers.target import Counted
 
-__all__ = ["POPULATIONS", "Fold", "Weighted", "weighted_draws"]
-
-POPULATIONS = 16
-_EACH = 32  # draws of a population in a round
+__all__ = ["Fold", "Weighted", "weighted_draws"]
 
 Fold = Callable[[Tensor], tuple[Tensor, Tensor]]
 """Points (n, *shape) to their standard images, and which of them (n,) are where the target is."""
@@ -44,7 +43,7 @@ class Weighted:
         log_weights: (m,), not normalised: their mean weight is Z.
         run: (m,) population.
         energies: that were computed.
-        seconds: of all rounds.
+        seconds: of all rounds, by the wall clock.
     """
 
     x: Float[Tensor, "m *shape"]
@@ -114,6 +113,7 @@ def weighted_draws(
     fold: Fold | None = None,
     most: int = 100_000,
     hopeless: float = 0.02,
+    workers: int = 1,
     progress: Callable[[Weighted, float], None] = lambda *_: None,
 ) -> tuple[Weighted, str]:
     """Draw rounds until there are enough, and say what ended it.
@@ -130,43 +130,44 @@ def weighted_draws(
         fold: what is done to a draw before it is weighed; nothing when None.
         most: draws.
         hopeless: share of effective draws below which, after the first rounds, no more are made.
+        workers: processes that make the paths; energies are computed in this one.
         progress: called after each round with the draws and their effective size.
 
     Raises:
         ResumeError: the folder holds other work.
     """
+    stored = 0
+    while (folder / f"round-{stored}.pt").exists():
+        stored += 1
     found: Weighted | None = None
-    round_ = 0
-    while True:
-        file = folder / f"round-{round_}.pt"
-        if file.exists():
-            new = Weighted.load(file, identity)
-        else:
-            new = _round(generator, target, seed, round_, fold)
-            new.save(file, identity)
-        found, round_ = new if found is None else found.joined(new), round_ + 1
-        size = effective(found)
-        progress(found, size)
-        if size >= wanted:
-            return found, "effective"
-        if budget.seconds is not None and found.seconds >= budget.seconds:
-            return found, "seconds"
-        if budget.calls is not None and found.energies >= budget.calls:
-            return found, "calls"
-        if len(found.x) >= most:
-            return found, "draws"
-        if round_ >= 2 and (found.share < hopeless or found.tail > 0.7):
-            return found, "weights"
+    round_, began = 0, time.monotonic()
+    with closing(rounds(generator, seed=seed, first=stored, workers=workers)) as following:
+        while True:
+            file = folder / f"round-{round_}.pt"
+            if round_ < stored:
+                new = Weighted.load(file, identity)
+            else:
+                new = _weighed(next(following), target, fold, began)
+                new.save(file, identity)
+            found, round_ = new if found is None else found.joined(new), round_ + 1
+            began = time.monotonic()
+            size = effective(found)
+            progress(found, size)
+            if size >= wanted:
+                return found, "effective"
+            if budget.seconds is not None and found.seconds >= budget.seconds:
+                return found, "seconds"
+            if budget.calls is not None and found.energies >= budget.calls:
+                return found, "calls"
+            if len(found.x) >= most:
+                return found, "draws"
+            if round_ >= 2 and (found.share < hopeless or found.tail > 0.7):
+                return found, "weights"
 
 
-def _round(
-    generator: ScoreGenerator, target: Counted, seed: int, round_: int, fold: Fold | None
-) -> Weighted:
-    """So many draws of each population; chains have the same numbers whatever the rounds are."""
-    began, before = time.monotonic(), target.calls.energies
-    n = POPULATIONS * _EACH
-    streams = Streams(seed, torch.arange(round_ * n, (round_ + 1) * n))
-    paths = generator.draw(streams)
+def _weighed(paths: Paths, target: Counted, fold: Fold | None, began: float) -> Weighted:
+    """A round with its energies; it began when the one before was done."""
+    before, n = target.calls.energies, len(paths.x)
     x, inside = (paths.x, torch.ones(n, dtype=torch.bool)) if fold is None else fold(paths.x)
     log_density = torch.full((n,), -torch.inf, dtype=torch.float64)
     if bool(inside.any()):
@@ -176,7 +177,7 @@ def _round(
         x=x,
         log_density=log_density,
         log_weights=paths.weight.end(log_density),
-        run=torch.arange(n) // _EACH,
+        run=populations(),
         energies=target.calls.energies - before,
         seconds=time.monotonic() - began,
     )

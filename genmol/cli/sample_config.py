@@ -53,7 +53,8 @@ class Config:
         toy: density to sample or to check against.
         check: file with samples to certify.
         seed: of everything that is random.
-        workers: processes that compute the potential; every core by default.
+        workers: processes that compute the potential, and paths of a trained score; every core by
+            default.
         threads: threads of the main process.
         resume: go on with an interrupted run.
     """

@@ -100,6 +100,7 @@ def _one(config: Config, species: Species, given: np.ndarray | None, out: Path) 
     from genmol.boltzmann.outputs import write_outputs
     from genmol.boltzmann.score_files import score_for_molecule
     from genmol.boltzmann.settings import Stage
+    from genmol.core.threads import available_cores
     from genmol.report.conformers import write_report
 
     request = _request(config)
@@ -120,7 +121,8 @@ def _one(config: Config, species: Species, given: np.ndarray | None, out: Path) 
 
         sampled = sample_molecule(
             species, potential, request=request, cheaper=cheaper, given=given, score=score,
-            folder=folder / CHECKPOINT, progress=progress, chosen=chosen,
+            workers=config.workers or available_cores(), folder=folder / CHECKPOINT,
+            progress=progress, chosen=chosen,
         )  # fmt: skip
     write_report(sampled, folder / "report.html")
     write_outputs(sampled, folder)

@@ -24,6 +24,7 @@ def sample_toy(config: Config) -> int:
     from genmol.boltzmann.score_files import score_for_toy
     from genmol.boltzmann.score_systems import particles_of_toy
     from genmol.core.files import atomic_path, write_json
+    from genmol.core.threads import available_cores
     from genmol.report.density import write_density_report
     from samplers.clusters import Cluster
     from samplers.rng import Streams
@@ -61,6 +62,7 @@ def sample_toy(config: Config) -> int:
             generator=generator,
             budget=Budget(seconds=seconds, calls=calls),
             seed=config.seed,
+            workers=config.workers or available_cores(),
             folder=folder / CHECKPOINT,
             progress=progress,
         )

@@ -90,7 +90,13 @@ def bands(w2: float = 0.5) -> dict[str, Any]:
 
 def spent(seconds: float = 60.0, peak: float = 900.0) -> dict[str, Any]:
     return {
-        "lj13": {"seconds": seconds, "states": 1000, "processes": 1, "ours": {"method": "psm"}},
+        "lj13": {
+            "seconds": seconds,
+            "sampling_seconds": seconds,
+            "states": 1000,
+            "processes": 2,
+            "ours": {"method": "psm"},
+        },
         "lj55 training": {"peak_mib": peak, "steps": 9, "frames": 1000},
     }
 

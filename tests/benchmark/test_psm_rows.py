@@ -24,7 +24,7 @@ from genmol.benchmark.psm_expensive import EXPENSIVE, ExpensiveEffort, expensive
 from genmol.benchmark.psm_mixture import MIXED, mixture, mixture_row
 from genmol.benchmark.psm_training import toy_frames, trained
 from genmol.benchmark.sample_toys import TUNED
-from genmol.boltzmann import density_job, weighted
+from genmol.boltzmann import density_job, rounds
 from genmol.boltzmann.problem import Problem
 from genmol.boltzmann.score_files import LoadedScore
 from genmol.chem.automorphisms import automorphisms
@@ -167,7 +167,7 @@ def test_costs_bands_and_time_of_a_model(
     monkeypatch.setattr(sample_toys, "_PAIRS", 10)
     monkeypatch.setattr(LoadedScore, "steps", 10)
     monkeypatch.setattr(density_job, "_PILOT", 20)
-    monkeypatch.setattr(weighted, "_EACH", 4)
+    monkeypatch.setattr(rounds, "_EACH", 4)
     other = {"gradients_per_effective": 100.0}
     budgets: list[int] = []
 
@@ -195,7 +195,9 @@ def test_costs_bands_and_time_of_a_model(
     assert row["break_even"] is None
     found = psm_row(("bands", "dw4"), plan=plan, places=places)
     assert set(found["found"]) == set(found["floor"])
-    assert psm_row(("time", "dw4"), plan=plan, places=places)["seconds"] > 0
+    timed = psm_row(("time", "dw4"), plan=plan, places=places)
+    assert 0 < timed["sampling_seconds"] < timed["seconds"]
+    assert timed["processes"] == 2
     monkeypatch.setattr("genmol.benchmark.psm_cost.score_for_toy", _none)
     assert "skipped" in psm_row(("cost", "lj13"), plan=plan, places=places)
 

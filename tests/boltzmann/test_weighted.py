@@ -10,7 +10,8 @@ from scorecases import SPREAD, generator, harmonic
 from torch import Tensor
 
 from genmol.boltzmann.density_job import sample_density
-from genmol.boltzmann.weighted import POPULATIONS, Weighted, weighted_draws
+from genmol.boltzmann.rounds import POPULATIONS
+from genmol.boltzmann.weighted import Weighted, weighted_draws
 from genmol.core.errors import InputError
 from samplers.run import Budget, ResumeError
 from samplers.target import Counted, Density
