@@ -6,6 +6,10 @@ reference (:func:`genmol.chem.automorphisms.relabelled`), a chiral molecule's fr
 where that makes it the stereoisomer asked for; U is the same, and the number of images a constant. What
 is not the molecule then, by bonds or stereo, has weight zero and costs no energy.
 
+A score that knows stereo, too, has fewer symmetries: renumberings that keep the forms which the molecule
+specifies, and no mirror. So a frame with another form has weight zero, though an exchange of equal atoms
+or a reflection would mend it: what the score does not draw equally often must not be counted as if.
+
 Where weights vary too much to be used, another method takes over, and the record says so.
 """
 
@@ -24,7 +28,7 @@ from genmol.boltzmann.ensemble import Ensemble
 from genmol.boltzmann.generator import ScoreGenerator
 from genmol.boltzmann.problem import Problem
 from genmol.boltzmann.score_files import LoadedScore
-from genmol.boltzmann.score_systems import particles_of_molecule
+from genmol.boltzmann.score_systems import needs_detail
 from genmol.boltzmann.settings import Stage, Watch, working_folder
 from genmol.boltzmann.weighted import Fold, Weighted, weighted_draws
 from genmol.chem.automorphisms import mirror_permutation, relabelled
@@ -39,14 +43,23 @@ __all__ = ["fold_of", "sample_psm"]
 _HEAVY = 0.7  # Pareto's k beyond which weights are of no use
 
 
-def fold_of(species: Species) -> Fold:
-    """What a generated frame is brought to, and whether it is the molecule then."""
+def fold_of(species: Species, *, detailed: bool | None = None) -> Fold:
+    """What a generated frame is brought to, and whether it is the molecule then.
+
+    Args:
+        species: the molecule.
+        detailed: of what the score knows, as in
+            :func:`genmol.boltzmann.score_systems.particles_of_molecule`.
+    """
+    knows = needs_detail(species) if detailed is None else detailed
     chiral = mirror_permutation(species) is None
 
     def fold(x: Tensor) -> tuple[Tensor, Tensor]:
         found = relabelled(species, x.numpy())
         inside = same_molecule(species, found)
-        if chiral and not inside.all():
+        if knows:
+            inside &= same_molecule(species, x.numpy())
+        elif chiral and not inside.all():
             mirrored = relabelled(species, -x[torch.from_numpy(~inside)].numpy())
             found[~inside] = mirrored
             inside[~inside] = same_molecule(species, mirrored)
@@ -85,7 +98,7 @@ def sample_psm(
     budget = budget or Budget(effective=1000.0)
     score.check_temperature(problem.temperature)
     generator = ScoreGenerator.piloted(
-        score.model, particles_of_molecule(problem.species), steps=score.steps, seed=seed
+        score.model, score.system(problem.species), steps=score.steps, seed=seed
     )
     zero = float(problem.start_energies.min())
     target = Counted.of(problem.target(reference_energy=zero))
@@ -103,7 +116,8 @@ def sample_psm(
                 generator, target, seed=seed, wanted=wanted, folder=where,
                 effective=lambda found: _effective(problem, found, zero)[0],
                 budget=remaining(budget, conformers.energies, 0.0),
-                identity=problem.identity(generator.identity), fold=fold_of(problem.species),
+                identity=problem.identity(generator.identity),
+                fold=fold_of(problem.species, detailed=score.model.config.detailed),
                 workers=workers, progress=told,
             )  # fmt: skip
         except ResumeError as error:

@@ -240,7 +240,7 @@ def squared_error(
     each = sigma[batch.graph_index]
     score = model(batch, batch.x + each[:, None] * noise, sigma)
     target = batch.centred(mixing.target(noise, batch.forces, each, batch.numbers))
-    normal = 1 / (model.config.spread + each.square())
+    normal = 1 / model.variance(sigma, batch)[batch.graph_index]
     unit = (mixing.second_moment(each, batch.numbers) - normal).clamp_min(1e-4 * normal)
     square = (score - target).square().sum(dim=1) / unit
     return batch.total(square) / batch.degrees

@@ -1,14 +1,15 @@
 """What a score model is fed with: frames of one system or of several, noised or not.
 
-A :class:`Particles` says what does not move: atomic numbers, and numbers that describe each ordered pair,
-such as how many bonds lie between two atoms. All pairs of a system are neighbours until a cutoff, known
-when positions are, takes some away. Points of the plane are points of space with z = 0, and stay there.
+A :class:`Particles` says what does not move: atomic numbers, numbers that describe each atom and each
+ordered pair, such as how many bonds lie between two atoms, and handed centres. All pairs of a system are
+neighbours until a cutoff, known when positions are, takes some away. Points of the plane are points of
+space with z = 0, and stay there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import torch
@@ -30,11 +31,19 @@ class Particles:
         numbers: atomic numbers; toys are made of hydrogen.
         attributes: of all ordered pairs, in the order of :attr:`pairs`; none by default.
         dimension: of space, 2 or 3.
+        features: numbers of each atom; none by default.
+        centres: handed ones, corners and centre as :mod:`genmol.boltzmann.handedness` takes them.
+        signs: of the centres.
+        size: variance of a coordinate, in units of the model's spread.
     """
 
     numbers: Int[Tensor, " n"]
     attributes: Float[Tensor, "pairs k"] | None = None
     dimension: int = 3
+    features: Float[Tensor, "n f"] | None = None
+    centres: Int[Tensor, "m 5"] = field(default_factory=lambda: torch.zeros(0, 5).long())
+    signs: Float[Tensor, " m"] = field(default_factory=lambda: torch.zeros(0))
+    size: float = 1.0
 
     @cached_property
     def pairs(self) -> Int[Tensor, "2 pairs"]:
@@ -77,6 +86,9 @@ class ScoreBatch:
         weight: of each frame.
         degrees: of freedom of each frame.
         axes: (3,) one where there is motion.
+        features: of each atom, if the systems have any.
+        centres, signs: of all frames.
+        size: of each frame, see :class:`Particles`.
     """
 
     x: Float[Tensor, "n 3"]
@@ -88,6 +100,10 @@ class ScoreBatch:
     weight: Float[Tensor, " frames"]
     degrees: Float[Tensor, " frames"]
     axes: Float[Tensor, " 3"]
+    features: Float[Tensor, "n f"] | None
+    centres: Int[Tensor, "m 5"]
+    signs: Float[Tensor, " m"]
+    size: Float[Tensor, " frames"]
 
     @classmethod
     def collate(cls, frames: Sequence[ScoreFrame], *, dtype: torch.dtype) -> ScoreBatch:
@@ -97,24 +113,28 @@ class ScoreBatch:
             frames: at least one.
             dtype: of the batch.
         """
-        d = frames[0].system.dimension
+        systems = [frame.system for frame in frames]
+        d = systems[0].dimension
         sizes = torch.tensor([len(frame.x) for frame in frames])
         starts = (sizes.cumsum(0) - sizes).tolist()
-        attributes = [frame.system.attributes for frame in frames]
         return cls(
             x=pad(torch.cat([frame.x for frame in frames]), (0, 3 - d)).to(dtype),
             forces=pad(torch.cat([frame.forces for frame in frames]), (0, 3 - d)).to(dtype),
-            numbers=torch.cat([frame.system.numbers for frame in frames]),
+            numbers=torch.cat([system.numbers for system in systems]),
             graph_index=torch.arange(len(frames)).repeat_interleave(sizes),
             edge_index=torch.cat(
-                [f.system.pairs + start for f, start in zip(frames, starts, strict=True)], dim=1
+                [s.pairs + start for s, start in zip(systems, starts, strict=True)], dim=1
             ),
-            attributes=None
-            if attributes[0] is None
-            else torch.cat([a for a in attributes if a is not None]).to(dtype),
+            attributes=_joined([system.attributes for system in systems], dtype),
             weight=torch.tensor([frame.weight for frame in frames], dtype=dtype),
-            degrees=torch.tensor([frame.system.degrees for frame in frames], dtype=dtype),
+            degrees=torch.tensor([system.degrees for system in systems], dtype=dtype),
             axes=(torch.arange(3) < d).to(dtype),
+            features=_joined([system.features for system in systems], dtype),
+            centres=torch.cat(
+                [s.centres + start for s, start in zip(systems, starts, strict=True)]
+            ),
+            signs=torch.cat([system.signs for system in systems]).to(dtype),
+            size=torch.tensor([system.size for system in systems], dtype=dtype),
         )
 
     @classmethod
@@ -124,17 +144,24 @@ class ScoreBatch:
         starts = n * torch.arange(frames)
         edges = (system.pairs[:, None] + starts[:, None]).flatten(1)
         flat = pad(x.flatten(0, 1), (0, 3 - d))
-        own = system.attributes
+
+        def each(own: Tensor | None) -> Tensor | None:
+            return None if own is None else own.to(x.dtype).repeat(frames, 1)
+
         return cls(
             x=flat,
             forces=torch.zeros_like(flat),
             numbers=system.numbers.repeat(frames),
             graph_index=torch.arange(frames).repeat_interleave(n),
             edge_index=edges,
-            attributes=None if own is None else own.to(x.dtype).repeat(frames, 1),
+            attributes=each(system.attributes),
             weight=x.new_ones(frames),
             degrees=x.new_full((frames,), system.degrees),
             axes=(torch.arange(3) < d).to(x),
+            features=each(system.features),
+            centres=(system.centres + starts[:, None, None]).flatten(0, 1),
+            signs=system.signs.to(x.dtype).repeat(frames),
+            size=x.new_full((frames,), system.size),
         )
 
     def repeated(self, times: int) -> ScoreBatch:
@@ -144,6 +171,9 @@ class ScoreBatch:
         def again(values: Tensor) -> Tensor:
             return values.repeat(times, *[1] * (values.ndim - 1))
 
+        def maybe(values: Tensor | None) -> Tensor | None:
+            return None if values is None else again(values)
+
         frames = self.frames * torch.arange(times, device=self.x.device)
         starts = n * torch.arange(times, device=self.x.device)
         return ScoreBatch(
@@ -152,10 +182,14 @@ class ScoreBatch:
             numbers=again(self.numbers),
             graph_index=(self.graph_index + frames[:, None]).flatten(),
             edge_index=(self.edge_index[:, None] + starts[:, None]).flatten(1),
-            attributes=None if self.attributes is None else again(self.attributes),
+            attributes=maybe(self.attributes),
             weight=again(self.weight),
             degrees=again(self.degrees),
             axes=self.axes,
+            features=maybe(self.features),
+            centres=(self.centres + starts[:, None, None]).flatten(0, 1),
+            signs=again(self.signs),
+            size=again(self.size),
         )
 
     @property
@@ -207,3 +241,8 @@ class ScoreBatch:
             for name, value in vars(self).items()
         }
         return ScoreBatch(**moved)
+
+
+def _joined(values: Sequence[Tensor | None], dtype: torch.dtype) -> Tensor | None:
+    """Those of all systems, which have them all or none of them."""
+    return None if values[0] is None else torch.cat([v for v in values if v is not None]).to(dtype)

@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from ase.data import chemical_symbols
 
+from genmol.boltzmann.score_batch import Particles
 from genmol.boltzmann.score_model import ScoreModel, ScoreModelConfig
+from genmol.boltzmann.score_systems import particles_of_molecule
 from genmol.chem.species import Species
 from genmol.core.errors import InputError
 from genmol.core.weights import load_weights, read_card, restore, shipped
@@ -37,6 +40,10 @@ class LoadedScore:
     def steps(self) -> int:
         """Of a path: what the card says, else as many as small systems need."""
         return int(self.card.get("generator", {}).get("steps", _STEPS))
+
+    def system(self, species: Species) -> Particles:
+        """A molecule as the model sees it."""
+        return particles_of_molecule(species, detailed=self.model.config.detailed)
 
     def check_temperature(self, temperature: float) -> None:
         """A score belongs to one temperature.
@@ -123,7 +130,7 @@ def score_for_molecule(
     if fault := _strange(species, found.card):
         raise InputError(
             got=f"the model {found.name} for {species.smiles}: {fault}",
-            wanted="a model of this molecule",
+            wanted="a model of this molecule, or of many with its elements",
             remedy="check --model, or leave --method away",
         )
     return found
@@ -134,7 +141,10 @@ def _strange(species: Species, card: Mapping[str, Any]) -> str:
     domain = card["domain"]
     if domain.get("toy"):
         return f"it is of the toy {domain['toy']}"
-    if species.smiles not in domain.get("smiles", []):
+    if domain.get("amortised"):
+        if strangers := sorted({*species.numbers.tolist()} - {*domain["elements"]}):
+            return f"it knows no {', '.join(chemical_symbols[z] for z in strangers)}"
+    elif species.smiles not in domain.get("smiles", []):
         return f"it is of {', '.join(domain.get('smiles', [])[:3])}"
     if species.charge not in domain["charges"]:
         return f"it is of charge {domain['charges']}"

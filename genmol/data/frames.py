@@ -80,6 +80,11 @@ class Frames:
         return len(self.positions)
 
     @property
+    def members(self) -> tuple[Frames, ...]:
+        """The molecules: one."""
+        return (self,)
+
+    @property
     def thermal_energy(self) -> float:
         """kT, eV or reduced."""
         return self.temperature if self.reduced else KB * self.temperature

@@ -12,6 +12,10 @@ file of the run's folder  content
 
 The loss is that of :func:`genmol.boltzmann.psm.objective`, which is 1 for a network that knows the
 variance of the data and nothing else; validation repeats it at fixed levels of noise.
+
+Frames of one molecule, or of a toy, make a model of it. Ensembles of many make an *amortised* model,
+which may be asked for other molecules of the same elements: it sees each in full detail, the stiffness of
+an element is its mean over all of them, and those that validate are molecules not trained on.
 """
 
 from __future__ import annotations
@@ -28,12 +32,13 @@ from torch import Tensor
 from genmol.boltzmann.psm import Mixing, modes_of, objective, squared_error, stiffness_of
 from genmol.boltzmann.score_batch import Particles, ScoreBatch, ScoreFrame
 from genmol.boltzmann.score_model import ScoreModel, ScoreModelConfig
-from genmol.boltzmann.score_systems import particles_of_molecule
-from genmol.chem.species import species_from_atoms
+from genmol.boltzmann.score_systems import needs_detail, particles_of_molecule
+from genmol.chem.species import Species, species_from_atoms
 from genmol.core.environment import versions
 from genmol.core.errors import InputError
 from genmol.core.files import check_writable, write_json
 from genmol.core.weights import Weights, load_weights, restore, save_weights
+from genmol.data.ensembles import Ensembles
 from genmol.data.frames import Frames
 from genmol.train.batches import keep_apart
 from genmol.train.fit import Examples, fit, in_order
@@ -52,7 +57,7 @@ _LEVELS = 8  # of a validation
 
 def train(
     recipe: ScoreRecipe,
-    frames: Frames,
+    frames: Frames | Ensembles,
     out: str | Path,
     *,
     resume: bool = True,
@@ -66,7 +71,7 @@ def train(
 
     Args:
         recipe: how; without a limit it trains for ten minutes.
-        frames: the data.
+        frames: the data, of one molecule or of many.
         out: folder of the run.
         resume: go on with a run there; False refuses one.
         start_from: weights to start at; their card decides the network.
@@ -94,20 +99,26 @@ def train(
     if start_from is not None:
         weights = load_weights(start_from, expected_class="ScoreModel")
     begun = open_run(out, recipe, resume)
-    names = [str(k) for k in range(frames.count)]
-    inside, apart = keep_apart(names, share=recipe.validation_share, seed=recipe.seed, by="frame")
+    species = [] if toy is not None else [species_from_atoms(m.atoms(0)) for m in frames.members]
+    detailed = _detailed(recipe, frames, species, weights)
+    names, by = [str(k) for k in range(frames.count)], "frame"
+    if isinstance(frames, Ensembles):
+        each = zip(species, frames.members, strict=True)
+        names, by = [s.smiles for s, member in each for _ in range(member.count)], "molecule"
+    inside, apart = keep_apart(names, share=recipe.validation_share, seed=recipe.seed, by=by)
+    held = list(dict.fromkeys(names[k] for k in apart))
     origin = weights and {"name": weights.name, "sha256": weights.sha256}
     identity: dict[str, Any] = {
         "started_from": origin or (begun or {}).get("started_from"),
         "data": frames.sha256,
-        "validation": [names[k] for k in apart],
+        "validation": held,
         "versions": versions("torch"),
     }
     check_run(begun, identity, out)
 
-    examples = _examples(frames, toy)
+    examples = _examples(frames, species, detailed=detailed)
     training = [examples[k] for k in inside]
-    task = _task(recipe, training, weights)
+    task = _task(recipe, training, weights, detailed=detailed)
     recipe.save(out / "recipe.json")
     write_json(out / "run.json", identity)
     validation = _sized([examples[k] for k in apart], apart)
@@ -118,7 +129,7 @@ def train(
     card = save_weights(
         out / "model",
         trained.model.state_dict(),
-        _card(recipe, frames, trained.model, metrics, toy, licence)
+        _card(recipe, frames, species, trained.model, metrics, toy, licence)
         | {"training": _training(recipe, identity, trained.step, trained.minutes)},
     )
     return TrainedModel(
@@ -126,17 +137,42 @@ def train(
     )
 
 
-def _examples(frames: Frames, toy: str | None) -> list[ScoreFrame]:
-    """Centred frames with βF."""
-    x = torch.from_numpy(frames.positions).double()
-    forces = torch.from_numpy(frames.forces).double() / frames.thermal_energy
-    x, forces = (part - part.mean(dim=1, keepdim=True) for part in (x, forces))
-    if toy is not None:
-        system = Particles(torch.from_numpy(frames.numbers.astype("int64")), dimension=x.shape[2])
-    else:
-        system = particles_of_molecule(species_from_atoms(frames.atoms(0)))
-    each = zip(x, forces, frames.weights.tolist(), strict=True)
-    return [ScoreFrame(system, position, force, weight) for position, force, weight in each]
+def _detailed(
+    recipe: ScoreRecipe,
+    frames: Frames | Ensembles,
+    species: Sequence[Species],
+    weights: Weights | None,
+) -> bool:
+    """Whether stereo enters: as the weights or the recipe say, else where it is needed."""
+    many = isinstance(frames, Ensembles)
+    if many and recipe.rule == "modes":
+        raise InputError(
+            got="the rule 'modes' for many molecules",
+            wanted="a rule that does not need frames of one system",
+            remedy="--rule smooth",
+        )
+    known = recipe.model if weights is None else weights.card["config"]
+    default = weights is None and (many or any(map(needs_detail, species)))
+    return bool(known.get("detailed", default))
+
+
+def _examples(
+    frames: Frames | Ensembles, species: Sequence[Species], *, detailed: bool
+) -> list[ScoreFrame]:
+    """Centred frames with βF, molecule by molecule; of a toy without species."""
+    found: list[ScoreFrame] = []
+    for k, member in enumerate(frames.members):
+        x = torch.from_numpy(member.positions).double()
+        forces = torch.from_numpy(member.forces).double() / member.thermal_energy
+        x, forces = (part - part.mean(dim=1, keepdim=True) for part in (x, forces))
+        if species:
+            system = particles_of_molecule(species[k], detailed=detailed)
+        else:
+            numbers = torch.from_numpy(member.numbers.astype("int64"))
+            system = Particles(numbers, dimension=x.shape[2])
+        each = zip(x, forces, member.weights.tolist(), strict=True)
+        found += [ScoreFrame(system, position, force, weight) for position, force, weight in each]
+    return found
 
 
 def _sized(examples: Sequence[ScoreFrame], places: Sequence[int]) -> Examples:
@@ -146,7 +182,9 @@ def _sized(examples: Sequence[ScoreFrame], places: Sequence[int]) -> Examples:
     )
 
 
-def _task(recipe: ScoreRecipe, training: Sequence[ScoreFrame], weights: Weights | None) -> Task:
+def _task(
+    recipe: ScoreRecipe, training: Sequence[ScoreFrame], weights: Weights | None, *, detailed: bool
+) -> Task:
     """Network, loss and errors."""
     dtype = getattr(torch, recipe.precision)
     whole = ScoreBatch.collate(training, dtype=torch.float64)
@@ -154,7 +192,7 @@ def _task(recipe: ScoreRecipe, training: Sequence[ScoreFrame], weights: Weights 
     if weights is None:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(recipe.seed)
-            model = ScoreModel(_config(recipe, whole)).to(dtype)
+            model = ScoreModel(_config(recipe, whole, detailed=detailed)).to(dtype)
     else:
         model = ScoreModel(ScoreModelConfig.from_dict(weights.card["config"])).to(dtype)
         restore(model, weights)
@@ -190,26 +228,28 @@ def _task(recipe: ScoreRecipe, training: Sequence[ScoreFrame], weights: Weights 
     )
 
 
-def _config(recipe: ScoreRecipe, whole: ScoreBatch) -> ScoreModelConfig:
+def _config(recipe: ScoreRecipe, whole: ScoreBatch, *, detailed: bool) -> ScoreModelConfig:
     """Spread, stiffness and levels of noise of the data, and the shape that the recipe wants."""
-    total = whole.total(whole.x.square().sum(dim=1))
-    spread = float((whole.weight * total / whole.degrees).sum() / whole.weight.sum())
+    total = whole.total(whole.x.square().sum(dim=1)) / (whole.degrees * whole.size)
+    spread = float((whole.weight * total).sum() / whole.weight.sum())
     stiffness = stiffness_of(whole)
     given: dict[str, Any] = {
         "stiffness": stiffness,
         "spread": spread,
         "low": recipe.schedule_low or _LOWEST / math.sqrt(max(stiffness.values())),
-        "high": recipe.schedule_high or _HIGHEST * math.sqrt(spread),
+        "high": recipe.schedule_high or _HIGHEST * math.sqrt(spread * float(whole.size.max())),
         "attributes": 0 if whole.attributes is None else whole.attributes.shape[1],
+        "features": 0 if whole.features is None else whole.features.shape[1],
     }
     known = {entry.name for entry in dataclasses.fields(ScoreModelConfig)} - given.keys()
+    given["detailed"] = detailed
     if unknown := sorted(set(recipe.model) - known):
         raise InputError(
             got=f"the unknown settings of the network {', '.join(unknown)}",
             wanted=f"some of {', '.join(sorted(known))}",
             remedy="correct --model",
         )
-    return ScoreModelConfig(**given, **recipe.model)
+    return ScoreModelConfig(**{**given, **recipe.model})
 
 
 def _judged(
@@ -225,7 +265,8 @@ def _judged(
 
 def _card(
     recipe: ScoreRecipe,
-    frames: Frames,
+    frames: Frames | Ensembles,
+    species: Sequence[Species],
     model: torch.nn.Module,
     metrics: Mapping[str, Any],
     toy: str | None,
@@ -233,17 +274,20 @@ def _card(
 ) -> dict[str, Any]:
     """What the weights are, and where they hold."""
     config: ScoreModelConfig = model.config  # type: ignore[assignment]
+    charges = sorted({member.charge for member in frames.members})
     domain: dict[str, Any] = {
-        "elements": sorted(config.stiffness), "charges": [frames.charge], "level": frames.level,
+        "elements": sorted(config.stiffness), "charges": charges, "level": frames.level,
         "temperature": frames.temperature, "toy": toy,
     }  # fmt: skip
     if toy is None:
-        domain["smiles"] = [species_from_atoms(frames.atoms(0)).smiles]
+        domain["smiles"] = list(dict.fromkeys(one.smiles for one in species))
+    if isinstance(frames, Ensembles):
+        domain["amortised"] = True
     return {
         "class": "ScoreModel",
         "config": config.to_dict(),
         "generator": {"steps": recipe.steps},
-        "units": {"positions": "reduced" if frames.reduced else "angstrom", "metrics": "1"},
+        "units": {"positions": "angstrom" if toy is None else "reduced", "metrics": "1"},
         "data": frames.summary(),
         "metrics": metrics,
         "domain": domain,
@@ -252,12 +296,15 @@ def _card(
     }  # fmt: skip
 
 
-def _command(frames: Frames, toy: str | None) -> str:
+def _command(frames: Frames | Ensembles, toy: str | None) -> str:
     """That trains it again, with the recipe at hand."""
-    law = f"--temperature {frames.temperature:g} --units {frames.units}"
+    first = frames.members[0]
+    law = f"--temperature {first.temperature:g} --units {first.units}"
     if toy is not None:
         law = f"--toy {toy}"
-    data = " ".join(frames.sources)
+    if isinstance(frames, Ensembles):
+        law = f"--molecules many {law}"
+    data = " ".join(source for member in frames.members for source in member.sources)
     return f"genmol train score --data {data} {law} --recipe recipe.json --out RUN"
 
 
