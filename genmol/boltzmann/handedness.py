@@ -28,7 +28,7 @@ HANDS = 2
 def handedness(
     x: Float[Tensor, "n 3"], centres: Int[Tensor, "m 5"], signs: Float[Tensor, " m"]
 ) -> tuple[Float[Tensor, "n 2"], Float[Tensor, "n 3"]]:
-    """Scalars h of every atom as a centre and as a corner, and g; sums over its centres, zero without any.
+    """Scalars h of every atom, as a centre and as a corner, and g; sums over centres, zero without any.
 
     Args:
         x: positions.

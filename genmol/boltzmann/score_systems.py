@@ -2,8 +2,9 @@ r"""Toys and molecules as a score model sees them.
 
 A model of one molecule without stereo needs its bonds only. In full detail come the forms of double
 bonds, rings, formal charges, the hands of centres, and a size: two atoms with k bonds between them are
-about :math:`1.2\,k^{3/4}` Å apart, between the stretched chain's k and the coil's √k, so that mean squares
-of distances, and with them the variance of a coordinate, go as the mean of :math:`k^{3/2}` over all pairs.
+about :math:`1.2\,k^{3/4}` Å apart, between the stretched chain's k and the coil's √k, so that mean
+squares of distances, and with them the variance of a coordinate, go as the mean of :math:`k^{3/2}` over
+all pairs.
 """
 
 from __future__ import annotations

@@ -75,9 +75,11 @@ def stereo_attributes(species: Species) -> Float[np.ndarray, "n n k"]:
         (u, v), (one, *_, other) = unit.at, unit.atoms
         for i in set(species.neighbours[u]) - {v}:
             for j in set(species.neighbours[v]) - {u}:
-                cis = (i == one) == (j == other)
-                found[i, j, (unit.sign > 0) != cis] = 1
-                found[j, i] = found[i, j]
+                like = (i == one) == (
+                    j == other
+                )  # on the sides that the two atoms of the unit are on
+                cis = like == (unit.sign > 0)
+                found[i, j, 0 if cis else 1] = found[j, i, 0 if cis else 1] = 1
     rings = sorted(map(set, species.mol.GetRingInfo().AtomRings()), key=len, reverse=True)
     for ring in rings:
         if len(ring) not in _RINGS:

@@ -13,10 +13,11 @@ from genmol.boltzmann.score_model import ScoreModel, ScoreModelConfig
 from genmol.core.errors import InputError
 
 NUMBERS = torch.tensor([6, 1, 1, 8, 1])
+BACKBONES = ["egnn", "so2"]
 SIGMA = torch.tensor([0.05, 0.7, 3.0])
 
 
-def config(**changes: float) -> ScoreModelConfig:
+def config(**changes: object) -> ScoreModelConfig:
     given = {
         "stiffness": {1: 30.0, 6: 80.0, 8: 50.0}, "spread": 1.3, "low": 0.01, "high": 5.0,
         "channels": 16, "vectors": 6, "layers": 2, "n_radial": 12,
@@ -24,7 +25,7 @@ def config(**changes: float) -> ScoreModelConfig:
     return ScoreModelConfig(**(given | changes))  # type: ignore[arg-type]
 
 
-def model(**changes: float) -> ScoreModel:
+def model(**changes: object) -> ScoreModel:
     torch.manual_seed(7)
     return ScoreModel(config(**changes)).eval()
 
@@ -56,8 +57,10 @@ def learnt(found: Tensor, x: Tensor, spread: float = 1.3) -> Tensor:
     return rest
 
 
-def test_rotations_reflections_and_renumbering(generator: torch.Generator) -> None:
-    net, system, x = model(attributes=3), particles(generator, attributes=3), points(generator)
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_rotations_reflections_and_renumbering(backbone: str, generator: torch.Generator) -> None:
+    net = model(attributes=3, backbone=backbone)
+    system, x = particles(generator, attributes=3), points(generator)
     found = score(net, system, x)
     learnt(found, x)
     turn = torch.linalg.qr(torch.randn(3, 3, generator=generator)).Q
@@ -71,10 +74,11 @@ def test_rotations_reflections_and_renumbering(generator: torch.Generator) -> No
     renumbered = Particles(NUMBERS[order], matrix[order][:, order][sender, receiver])
     torch.testing.assert_close(score(net, renumbered, x[:, order]), found[:, order])
     # equal atoms are equal, others are not
-    swapped = score(model(), Particles(NUMBERS), x[:, [0, 2, 1, 3, 4]])
-    plain = score(model(), Particles(NUMBERS), x)
+    net = model(backbone=backbone)
+    swapped = score(net, Particles(NUMBERS), x[:, [0, 2, 1, 3, 4]])
+    plain = score(net, Particles(NUMBERS), x)
     torch.testing.assert_close(swapped[:, [0, 2, 1, 3, 4]], plain)
-    other = score(model(), Particles(NUMBERS), x[:, [3, 1, 2, 0, 4]])[:, [3, 1, 2, 0, 4]]
+    other = score(net, Particles(NUMBERS), x[:, [3, 1, 2, 0, 4]])[:, [3, 1, 2, 0, 4]]
     assert float((other - plain).abs().max()) > 1e-3
 
 
@@ -85,18 +89,21 @@ def test_the_centre_stays(generator: torch.Generator) -> None:
     torch.testing.assert_close(score(net, system, x + torch.tensor([2.0, -1.0, 0.5])), found)
 
 
-def test_planes_stay_planes(generator: torch.Generator) -> None:
-    net, x = model(), points(generator, dimension=2)
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_planes_stay_planes(backbone: str, generator: torch.Generator) -> None:
+    net, x = model(backbone=backbone), points(generator, dimension=2)
     flat = score(net, particles(generator, dimension=2), x)
     learnt(flat, x)
-    assert torch.equal(flat[..., 2], torch.zeros(3, 5))
+    torch.testing.assert_close(flat[..., 2], torch.zeros(3, 5), rtol=0, atol=1e-13)
     # and are planes of space
     lifted = torch.nn.functional.pad(x, (0, 1))
     torch.testing.assert_close(score(net, particles(generator), lifted), flat)
 
 
-def test_batches_change_nothing(generator: torch.Generator) -> None:
-    net, system, x = model(attributes=2), particles(generator, attributes=2), points(generator)
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_batches_change_nothing(backbone: str, generator: torch.Generator) -> None:
+    net = model(attributes=2, backbone=backbone)
+    system, x = particles(generator, attributes=2), points(generator)
     found = score(net, system, x)
     for k in range(3):
         alone = score(net, system, x[k : k + 1], SIGMA[k : k + 1])
@@ -152,6 +159,74 @@ def test_noise_counts(generator: torch.Generator) -> None:
     shapes = rest / scale.mean(dim=1, keepdim=True)
     assert float((shapes[0] - shapes[1]).norm() / shapes[0].norm()) > 0.05
     assert float((shapes[1] - shapes[2]).norm() / shapes[1].norm()) > 0.05
+
+
+# Detail
+
+
+def handed(
+    sign: float, *, size: float = 1.0, charges: Tensor | None = None, order: Tensor | None = None
+) -> Particles:
+    """The first atom is a centre, the others its corners; renumbered if asked for."""
+    order = torch.arange(5) if order is None else order
+    place = order.argsort()
+    centres = place[torch.tensor([[1, 2, 3, 4, 0]])]
+    features = torch.zeros(5, 1) if charges is None else charges[:, None]
+    return Particles(
+        NUMBERS[order], features=features[order], centres=centres, signs=torch.tensor([sign]),
+        size=size,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_mirror_images_belong_to_the_other_hand(backbone: str, generator: torch.Generator) -> None:
+    net, x = model(features=1, detailed=True, backbone=backbone), points(generator)
+    found = score(net, handed(1.0), x)
+    mirror = torch.diag(torch.tensor([1.0, 1.0, -1.0]))
+    torch.testing.assert_close(score(net, handed(-1.0), x @ mirror), found @ mirror)
+    same_hand = score(net, handed(1.0), x @ mirror)
+    assert float((same_hand - found @ mirror).abs().max()) > 1e-2
+    turn = torch.linalg.qr(torch.randn(3, 3, generator=generator)).Q
+    turn = turn * turn.det()
+    torch.testing.assert_close(score(net, handed(1.0), x @ turn), found @ turn)
+    order = torch.tensor([3, 1, 4, 0, 2])
+    torch.testing.assert_close(score(net, handed(1.0, order=order), x[:, order]), found[:, order])
+
+
+def test_without_centres_a_mirror_is_nothing(generator: torch.Generator) -> None:
+    net, x = model(features=1, detailed=True), points(generator)
+    plain = Particles(NUMBERS, features=torch.zeros(5, 1))
+    torch.testing.assert_close(score(net, plain, -x), -score(net, plain, x))
+
+
+def test_charges_count(generator: torch.Generator) -> None:
+    net, x = model(features=1, detailed=True), points(generator)
+    charged = handed(1.0, charges=torch.tensor([0.0, 0.0, 0.0, -1.0, 0.0]))
+    change = score(net, charged, x) - score(net, handed(1.0), x)
+    assert float(change.abs().max()) > 1e-3
+
+
+def test_a_size_is_a_spread(generator: torch.Generator) -> None:
+    """The variance of a system is the spread of the model, times its size."""
+    x = points(generator)
+    one = score(model(features=1, detailed=True, spread=2.6), handed(1.0), x)
+    other = score(model(features=1, detailed=True), handed(1.0, size=2.0), x)
+    torch.testing.assert_close(one, other)
+
+
+def test_detail_in_batches(generator: torch.Generator) -> None:
+    net, x = model(features=1, detailed=True), points(generator)
+    systems = [handed(1.0), handed(-1.0, size=2.0), Particles(NUMBERS, features=torch.ones(5, 1))]
+    frames = [ScoreFrame(system, y, y) for system, y in zip(systems, x, strict=True)]
+    both = ScoreBatch.collate(frames, dtype=torch.float64)
+    with torch.no_grad():
+        mixed = net(both, both.x, SIGMA).reshape(3, 5, 3)
+    for k, system in enumerate(systems):
+        alone = score(net, system, x[k : k + 1], SIGMA[k : k + 1])
+        torch.testing.assert_close(alone[0], mixed[k])
+    same(both.repeated(2), ScoreBatch.collate(2 * frames, dtype=torch.float64))
+    many = [ScoreFrame(systems[0], y, torch.zeros(5, 3)) for y in x]
+    same(ScoreBatch.collate(many, dtype=torch.float64), ScoreBatch.of(systems[0], x))
 
 
 # Batches
@@ -234,14 +309,24 @@ def test_atoms_beyond_the_cutoff_do_not_count(generator: torch.Generator) -> Non
 # Configurations
 
 
-def test_configurations_survive_a_file() -> None:
-    one = config(attributes=4, cutoff=7.5, decay=1.0)
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_configurations_survive_a_file(backbone: str) -> None:
+    given = {"attributes": 4, "cutoff": 7.5, "decay": 1.0, "backbone": backbone}
+    one = config(**given)
     again = ScoreModelConfig.from_dict(json.loads(json.dumps(one.to_dict())))
     assert again == one
     assert one.shape.elements == (1, 6, 8)
     assert (one.shape.channels, one.shape.cutoff, one.decay) == (16, 7.5, 1.0)
     # and weights fit
-    ScoreModel(again).load_state_dict(model(attributes=4, cutoff=7.5, decay=1.0).state_dict())
+    ScoreModel(again).load_state_dict(model(**given).state_dict())
+
+
+def test_cards_of_before_are_read() -> None:
+    """Of models that knew neither stereo nor another backbone."""
+    old = config().to_dict()
+    for name in ("features", "detailed", "backbone", "l_max"):
+        del old[name]
+    assert ScoreModelConfig.from_dict(old) == config()
 
 
 @pytest.mark.parametrize(
@@ -251,11 +336,12 @@ def test_configurations_survive_a_file() -> None:
         {"stiffness": {"H": 1.0}},
         {"stiffness": {"1": "much"}},
         {"colour": "red"},
+        {"backbone": "mace"},
     ],
     ids=str,
 )
 def test_faulty_configurations(change: dict[str, object]) -> None:
-    with pytest.raises(InputError, match="upgrade genmol if the model is newer"):
+    with pytest.raises(InputError, match=r"if the model is newer|one of egnn, so2"):
         ScoreModelConfig.from_dict(config().to_dict() | change)
     missing = config().to_dict()
     del missing["spread"]
