@@ -11,8 +11,12 @@ in place of p, q being what the score generates: nearer to p than q is, and p it
 copies and mends the shape of basins; shares of basins it can leave as they are, so a tempered set is
 biased, and a score that learns from it generates paths of better weights, and so on.
 
-Where fewer paths have a weight than samples are wanted, chains go on from older samples for the rest. The
-gradient at the last step is known, so forces cost nothing more.
+A score that has learnt little also puts particles into each other, where chains would get stuck. So
+weights are truncated first. Older samples have the energies of p, if not its shares, and 96 % of them a
+log-density between l and h: a path below l − (h − l) has no weight, which takes next to nothing from p.
+Where fewer paths are left than samples are wanted, chains go on from older samples for the rest.
+
+The gradient at the last step is known, so forces cost nothing more.
 """
 
 from __future__ import annotations
@@ -35,6 +39,7 @@ from samplers.target import Calls, Target
 __all__ = ["Corrected", "corrected", "exponent"]
 
 _HALVINGS = 40
+_OUTER = 0.02  # of older samples, on each side
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +51,7 @@ class Corrected:
         log_density: (m,).
         gradient: of the log-density, (m, *shape).
         exponent: τ; NaN where no path had a weight.
+        kept: share of the paths that had one after truncation.
         resampled: how many began at paths; the others went on from older samples.
         acceptance: mean of the steps.
         calls: that the steps took.
@@ -55,6 +61,7 @@ class Corrected:
     log_density: Float[Tensor, " m"]
     gradient: Float[Tensor, "m *shape"]
     exponent: float
+    kept: float
     resampled: int
     acceptance: float
     calls: Calls
@@ -83,7 +90,7 @@ def exponent(log_weights: Float[Tensor, " n"], share: float) -> float:
 
 def corrected(
     paths: Weighted,
-    older: Float[Tensor, "k *shape"],
+    older: tuple[Float[Tensor, "k *shape"], Float[Tensor, " k"]],
     target: Target,
     kernel: Sampler,
     *,
@@ -98,7 +105,7 @@ def corrected(
 
     Args:
         paths: of a score.
-        older: samples to go on from where paths do not suffice.
+        older: samples and their log-densities, to go on from where paths do not suffice.
         target: the density p.
         kernel: leaves p as it is; its step size stays.
         count: of samples.
@@ -109,13 +116,15 @@ def corrected(
         identity: of the work.
     """
     streams = Streams.of(seed=seed, chains=max(count, 1)).fold("correction")
-    alive = paths.alive
+    points, known = older
+    low, high = known.quantile(known.new_tensor([_OUTER, 1 - _OUTER]))
+    alive = paths.alive & (paths.log_density >= low - (high - low))
     x, logs = paths.x[alive], paths.log_weights[alive]
     resampled = min(count, len(x))
     tau = exponent(logs, share) if len(x) else float("nan")
     begin = [x[systematic(tau * logs, streams, count=resampled)]] if resampled else []
     if (rest := count - resampled) > 0:
-        begin.append(older[torch.linspace(0, len(older) - 1, rest).long()])
+        begin.append(points[torch.linspace(0, len(points) - 1, rest).long()])
     found = run(
         kernel, target, torch.cat(begin), seed=seed, draws=transitions, checkpoint=checkpoint,
         identity=identity,
@@ -126,6 +135,7 @@ def corrected(
         log_density=state.log_density,
         gradient=state.gradient,
         exponent=tau,
+        kept=float(alive.double().mean()),
         resampled=resampled,
         acceptance=float(found.details["acceptance"].mean()),
         calls=total_calls(found),

@@ -170,7 +170,8 @@ class Rounds:
         """Samples from the paths of the last round, and what there is to say of them."""
         recipe, last = self.recipe, self.folder(self.done)
         found = corrected(
-            Weighted.load(last / "paths.pt", self.subject.identity), buffer.x, self.subject.target,
+            Weighted.load(last / "paths.pt", self.subject.identity),
+            (buffer.x, buffer.log_density), self.subject.target,
             self.subject.kernel(recipe.leaps, self.rows[0]["step_size"]),
             count=recipe.buffer // 2, transitions=recipe.transitions, share=recipe.effective_share,
             seed=self._seed(number, "correction"), checkpoint=self.folder(number) / "chains.pt",
@@ -179,6 +180,7 @@ class Rounds:
         which = torch.full((len(found.x),), number)
         return Buffer(found.x, found.log_density, found.gradient, which), {
             "exponent": found.exponent,
+            "kept": found.kept,
             "resampled": found.resampled,
             "acceptance": found.acceptance,
             "energies": found.calls.energies,

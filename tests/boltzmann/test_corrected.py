@@ -44,7 +44,7 @@ def test_weights_and_chains_give_the_density() -> None:
     logs = log_density + 0.5 * (x / 1.5).square().sum(dim=1)
     counted = Counted.of(target)
     found = corrected(
-        paths(x, log_density, logs), x[:5], counted, HMC(step_size=0.3, leaps=3), count=1000,
+        paths(x, log_density, logs), (x, log_density), counted, HMC(step_size=0.3, leaps=3), count=1000,
         transitions=2, share=0.05, seed=1,
     )  # fmt: skip
     assert found.exponent == 1.0
@@ -67,10 +67,17 @@ def test_older_samples_go_on_where_paths_are_lost() -> None:
     logs = torch.full((10,), -torch.inf, dtype=torch.float64)
     kernel = HMC(step_size=0.1, leaps=5)
 
-    def found(logs: torch.Tensor, transitions: int = 1):
-        own = paths(older[:10] * 1.01, toy.log_density(older[:10] * 1.01), logs)
+    def found(logs: torch.Tensor, scale: float = 1.01, transitions: int = 1):
+        own = paths(older[:10] * scale, toy.log_density(older[:10] * scale), logs)
         return corrected(
-            own, older, toy, kernel, count=40, transitions=transitions, share=0.2, seed=2
+            own,
+            (older, toy.log_density(older)),
+            toy,
+            kernel,
+            count=40,
+            transitions=transitions,
+            share=0.2,
+            seed=2,
         )
 
     none = found(logs)
@@ -79,4 +86,7 @@ def test_older_samples_go_on_where_paths_are_lost() -> None:
     assert none.x.shape == (40, 4, 2)
     some = found(torch.where(torch.arange(10) < 3, 0.0, logs))
     assert some.resampled == 3
+    assert some.kept == pytest.approx(0.3)
     assert some.exponent == 1.0
+    # pairs so far apart that no chain would come back: not one of them is begun at
+    assert found(torch.zeros(10).double(), scale=3.0).resampled == 0

@@ -12,6 +12,7 @@ import pytest
 from ase import Atoms
 
 from genmol.cli.main import main
+from genmol.core.errors import DeliveryError
 from genmol.core.graph import AtomicGraph
 from genmol.potentials.gfn2 import Gfn2
 from samplers.rng import Streams
@@ -32,6 +33,33 @@ def calls(monkeypatch):
         return SimpleNamespace(path=out / "model.safetensors", card={"a": 1}, steps=7, minutes=0.5)
 
     module.train = train
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    return found
+
+
+@pytest.fixture
+def loops(monkeypatch):
+    """What a training without data that does nothing was called with."""
+    found = []
+    module = ModuleType("genmol.train.score_loop")
+    rows = [
+        {"round": 0, "energies": 3, "gradients": 40},
+        {"round": 1, "paths": 512, "effective_share": 0.25, "pareto_k": "inf", "energies": 512,
+         "gradients": 0},
+    ]  # fmt: skip
+    card = {"training": {"loop": {"energies": 515, "gradients": 40, "rounds": rows}}}
+
+    def train_loop(subject, recipe, out, **options):
+        found.append((subject, recipe, out, options))
+        options["report"]({"kind": "round", "round": 0})
+        options["report"]({"kind": "train", "step": 1, "minutes": 0.1, "loss": 2.0})
+        return SimpleNamespace(path=out / "model.safetensors", card=card, steps=7, minutes=0.5)
+
+    def check_loop(card):
+        if found[-1][1].rounds == 7:
+            raise DeliveryError(got="nothing", wanted="something", remedy="more")
+
+    module.train_loop, module.check_loop = train_loop, check_loop
     monkeypatch.setitem(sys.modules, module.__name__, module)
     return found
 
@@ -98,3 +126,58 @@ def test_faulty_input_does_not_reach_the_training(calls, water, tmp_path, capsys
     assert message in capsys.readouterr().err
     assert calls == []
     assert not (tmp_path / "run").exists()
+
+
+def test_a_toy_without_data(loops, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    options = ["--rounds", "3", "--limit", "400", "--max-minutes", "2", "--json", "summary.json"]
+    assert main(["train", "score", "--toy", "dw4", *options]) == 0
+    [(subject, recipe, out, further)] = loops
+    assert (subject.toy, out) == ("dw4", Path("score_dw4"))
+    assert (recipe.rounds, recipe.buffer, recipe.max_minutes) == (3, 400, 2.0)
+    assert further["command"] == "genmol train score --toy dw4"
+    said = capsys.readouterr().out
+    assert "25.0%       inf" in said
+    assert "515 energies, 40 gradients" in said
+    summary = json.loads(Path("summary.json").read_text())
+    assert summary["card"]["training"]["loop"]["rounds"][1]["effective_share"] == 0.25
+
+
+def test_a_molecule_without_data(loops, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    options = ["--potential", "mmff94", "--rounds", "7", "--temperature", "350"]
+    assert main(["train", "score", "--smiles", "CO", *options]) == 3  # of no use
+    [(subject, _, out, further)] = loops
+    assert subject.toy is None
+    assert subject.common["temperature"] == 350.0
+    assert out == Path("score_CH4O_mmff94")
+    assert "--smiles 'CO' --potential mmff94 --temperature 350" in further["command"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--rounds", "3"], "no --data, no --toy and no --smiles"),
+        (["--toy", "dw4"], "neither --data nor --rounds"),
+        (["--toy", "dw4", "--rounds", "0"], "neither --data nor --rounds"),
+        (["--toy", "dw4", "--rounds", "3", "--smiles", "CO"], "--smiles for a toy"),
+        (["--toy", "dw4", "--rounds", "3", "--potential", "gfn2"], "--potential for a toy"),
+        (["--toy", "dw4", "--rounds", "3", "--units", "ev/angstrom"], "--units"),
+        (["--toy", "dw4", "--rounds", "3", "--limit", "9"], "buffer = 9"),
+        (["--smiles", "CO", "--rounds", "3"], "without --potential"),
+        (["--smiles", "CO", "--rounds", "3", "--potential", "nonsense"], "nonsense"),
+        (["--smiles", "C[", "--rounds", "3", "--potential", "mmff94"], "C["),
+        (["--smiles", "CO", "--rounds", "3", "--potential", "mmff94", "--charge", "1"], "--charge"),
+        (["--smiles", "CO", "--rounds", "3", "--potential", "mmff94", "--temperature", "-3"], "-3"),
+        (["--data", "points.npy", "--toy", "dw4", "--rounds", "3"], "--data with --rounds"),
+        (["--data", "points.npy", "--toy", "dw4", "--paths", "99"], "--data with --paths"),
+    ],
+)
+def test_faults_of_a_training_without_data(
+    loops, calls, tmp_path, monkeypatch, capsys, options, message
+):
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "score", *options, "--out", "run"]) == 2
+    assert message in capsys.readouterr().err
+    assert loops == calls == []
+    assert not Path("run").exists()
