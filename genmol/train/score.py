@@ -27,13 +27,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from ase.data import chemical_symbols
 from torch import Tensor
 
 from genmol.boltzmann.psm import Mixing, modes_of, objective, squared_error, stiffness_of
-from genmol.boltzmann.score_batch import Particles, ScoreBatch, ScoreFrame
+from genmol.boltzmann.score_batch import ScoreBatch, ScoreFrame
 from genmol.boltzmann.score_model import ScoreModel, ScoreModelConfig
-from genmol.boltzmann.score_systems import needs_detail, particles_of_molecule
-from genmol.chem.species import Species, species_from_atoms
 from genmol.core.environment import versions
 from genmol.core.errors import InputError
 from genmol.core.files import check_writable, write_json
@@ -45,6 +44,8 @@ from genmol.train.fit import Examples, fit, in_order
 from genmol.train.journal import summarise
 from genmol.train.module import Task
 from genmol.train.run_folder import TrainedModel, check_run, open_run
+from genmol.train.score_card import card_of, history_of
+from genmol.train.score_data import ScoreData
 from genmol.train.score_recipe import ScoreRecipe
 
 __all__ = ["train"]
@@ -99,80 +100,53 @@ def train(
     if start_from is not None:
         weights = load_weights(start_from, expected_class="ScoreModel")
     begun = open_run(out, recipe, resume)
-    species = [] if toy is not None else [species_from_atoms(m.atoms(0)) for m in frames.members]
-    detailed = _detailed(recipe, frames, species, weights)
-    names, by = [str(k) for k in range(frames.count)], "frame"
-    if isinstance(frames, Ensembles):
-        each = zip(species, frames.members, strict=True)
-        names, by = [s.smiles for s, member in each for _ in range(member.count)], "molecule"
-    inside, apart = keep_apart(names, share=recipe.validation_share, seed=recipe.seed, by=by)
-    held = list(dict.fromkeys(names[k] for k in apart))
+    data = ScoreData.of(frames, recipe, weights, toy=toy)
+    inside, apart = keep_apart(
+        data.names, share=recipe.validation_share, seed=recipe.seed, by=data.by
+    )
     origin = weights and {"name": weights.name, "sha256": weights.sha256}
     identity: dict[str, Any] = {
         "started_from": origin or (begun or {}).get("started_from"),
         "data": frames.sha256,
-        "validation": held,
+        "validation": list(dict.fromkeys(data.names[k] for k in apart)),
         "versions": versions("torch"),
     }
     check_run(begun, identity, out)
 
-    examples = _examples(frames, species, detailed=detailed)
-    training = [examples[k] for k in inside]
-    task = _task(recipe, training, weights, detailed=detailed)
+    training, held = ([data.examples[k] for k in part] for part in (inside, apart))
+    _check_elements(training, held)
+    task = _task(recipe, training, weights, detailed=data.detailed)
     recipe.save(out / "recipe.json")
     write_json(out / "run.json", identity)
-    validation = _sized([examples[k] for k in apart], apart)
+    validation = _sized(held, apart)
     trained = fit(
         task, recipe, _sized(training, inside), validation, out=out, device=device, report=report
     )
     metrics = {"validation": _judged(task, recipe, trained.model, validation)}
+    config: ScoreModelConfig = task.model.config  # type: ignore[assignment]
     card = save_weights(
         out / "model",
         trained.model.state_dict(),
-        _card(recipe, frames, species, trained.model, metrics, toy, licence)
-        | {"training": _training(recipe, identity, trained.step, trained.minutes)},
+        card_of(frames, data, config, metrics, recipe, identity, toy=toy, licence=licence)
+        | {"training": history_of(recipe, identity, trained.step, trained.minutes)},
     )
     return TrainedModel(
         out / "model.safetensors", card, trained.step, trained.minutes, trained.resumed_from
     )
 
 
-def _detailed(
-    recipe: ScoreRecipe,
-    frames: Frames | Ensembles,
-    species: Sequence[Species],
-    weights: Weights | None,
-) -> bool:
-    """Whether stereo enters: as the weights or the recipe say, else where it is needed."""
-    many = isinstance(frames, Ensembles)
-    if many and recipe.rule == "modes":
+def _check_elements(training: Sequence[ScoreFrame], held: Sequence[ScoreFrame]) -> None:
+    """A network has no numbers for an element that it is not trained on."""
+    known, asked = (
+        {z for system in {frame.system for frame in part} for z in system.numbers.tolist()}
+        for part in (training, held)
+    )
+    if strangers := sorted(asked - known):
         raise InputError(
-            got="the rule 'modes' for many molecules",
-            wanted="a rule that does not need frames of one system",
-            remedy="--rule smooth",
+            got=f"{', '.join(chemical_symbols[z] for z in strangers)} in molecules that validate only",
+            wanted="every element among those to train on",
+            remedy="add molecules with it, or choose others to validate with by --seed",
         )
-    known = recipe.model if weights is None else weights.card["config"]
-    default = weights is None and (many or any(map(needs_detail, species)))
-    return bool(known.get("detailed", default))
-
-
-def _examples(
-    frames: Frames | Ensembles, species: Sequence[Species], *, detailed: bool
-) -> list[ScoreFrame]:
-    """Centred frames with βF, molecule by molecule; of a toy without species."""
-    found: list[ScoreFrame] = []
-    for k, member in enumerate(frames.members):
-        x = torch.from_numpy(member.positions).double()
-        forces = torch.from_numpy(member.forces).double() / member.thermal_energy
-        x, forces = (part - part.mean(dim=1, keepdim=True) for part in (x, forces))
-        if species:
-            system = particles_of_molecule(species[k], detailed=detailed)
-        else:
-            numbers = torch.from_numpy(member.numbers.astype("int64"))
-            system = Particles(numbers, dimension=x.shape[2])
-        each = zip(x, forces, member.weights.tolist(), strict=True)
-        found += [ScoreFrame(system, position, force, weight) for position, force, weight in each]
-    return found
 
 
 def _sized(examples: Sequence[ScoreFrame], places: Sequence[int]) -> Examples:
@@ -261,60 +235,3 @@ def _judged(
         for batch in in_order(held, recipe):
             rows += task.evaluate(model, task.collate([held.items[i] for i in batch]))
     return {"frames": len(rows), **summarise(rows)}
-
-
-def _card(
-    recipe: ScoreRecipe,
-    frames: Frames | Ensembles,
-    species: Sequence[Species],
-    model: torch.nn.Module,
-    metrics: Mapping[str, Any],
-    toy: str | None,
-    licence: str,
-) -> dict[str, Any]:
-    """What the weights are, and where they hold."""
-    config: ScoreModelConfig = model.config  # type: ignore[assignment]
-    charges = sorted({member.charge for member in frames.members})
-    domain: dict[str, Any] = {
-        "elements": sorted(config.stiffness), "charges": charges, "level": frames.level,
-        "temperature": frames.temperature, "toy": toy,
-    }  # fmt: skip
-    if toy is None:
-        domain["smiles"] = list(dict.fromkeys(one.smiles for one in species))
-    if isinstance(frames, Ensembles):
-        domain["amortised"] = True
-    return {
-        "class": "ScoreModel",
-        "config": config.to_dict(),
-        "generator": {"steps": recipe.steps},
-        "units": {"positions": "angstrom" if toy is None else "reduced", "metrics": "1"},
-        "data": frames.summary(),
-        "metrics": metrics,
-        "domain": domain,
-        "licence": licence,
-        "reproduce": _command(frames, toy),
-    }  # fmt: skip
-
-
-def _command(frames: Frames | Ensembles, toy: str | None) -> str:
-    """That trains it again, with the recipe at hand."""
-    first = frames.members[0]
-    law = f"--temperature {first.temperature:g} --units {first.units}"
-    if toy is not None:
-        law = f"--toy {toy}"
-    if isinstance(frames, Ensembles):
-        law = f"--molecules many {law}"
-    data = " ".join(source for member in frames.members for source in member.sources)
-    return f"genmol train score --data {data} {law} --recipe recipe.json --out RUN"
-
-
-def _training(
-    recipe: ScoreRecipe, identity: Mapping[str, Any], steps: int, minutes: float
-) -> dict[str, Any]:
-    return {
-        "recipe": recipe.to_dict(),
-        "started_from": identity["started_from"],
-        "steps": steps,
-        "minutes": round(minutes, 2),
-        "versions": identity["versions"],
-    }
