@@ -102,7 +102,7 @@ class Rounds:
         Args:
             start_from: weights that the first one starts at.
         """
-        number, began = self.done + 1, time.monotonic()
+        number, began = self.done + 1, self._now()
         folder = self.folder(number)
         folder.mkdir(parents=True, exist_ok=True)
         row: Row = {"round": number, "energies": 0, "gradients": 0}
@@ -111,7 +111,7 @@ class Rounds:
             newer, found = self._corrected(number, buffer)
             buffer, row = buffer.followed(newer, most=self.recipe.buffer), row | found
         buffer.save(folder / "buffer.pt")
-        besides = time.monotonic() - began
+        besides = self._now() - began
 
         frames = self.subject.frames(
             buffer,
@@ -125,9 +125,9 @@ class Rounds:
         )  # fmt: skip
         loss = trained.card["metrics"]["validation"].get("loss")
 
-        began = time.monotonic()
+        began = self._now()
         paths = self._paths(trained.path, number)
-        besides += time.monotonic() - began
+        besides += self._now() - began
         self._commit(row | {
             "frames": len(buffer.x),
             "steps": trained.steps,
@@ -145,7 +145,7 @@ class Rounds:
 
     def _first(self) -> None:
         """Short chains; gradients at their draws are computed once more."""
-        began, subject, folder = time.monotonic(), self.subject, self.folder(0)
+        began, subject, folder = self._now(), self.subject, self.folder(0)
         folder.mkdir(parents=True, exist_ok=True)
         found = run(
             subject.kernel(self.recipe.leaps, None), subject.target, subject.begin(_CHAINS),
@@ -163,7 +163,7 @@ class Rounds:
             "step_size": float(found.state.memory["log_step"].exp().median()),
             "energies": subject.before.energies + calls.energies,
             "gradients": subject.before.gradients + calls.gradients + len(x),
-            "seconds": time.monotonic() - began,
+            "seconds": self._now() - began,
         })  # fmt: skip
 
     def _corrected(self, number: int, buffer: Buffer) -> tuple[Buffer, Row]:
@@ -203,12 +203,12 @@ class Rounds:
         """Of the round's score; kept for the next round."""
         score, seed = LoadedScore.load(model), self._seed(number, "paths")
         generator = ScoreGenerator.piloted(
-            score.model, self.subject.system, steps=score.steps, seed=seed
+            score.model, self.subject.system(score), steps=score.steps, seed=seed
         )
         found, _ = weighted_draws(
             generator, Counted.of(self.subject.target), seed=seed, effective=lambda _: 0.0,
             wanted=float("inf"), budget=Budget(), folder=self.folder(number),
-            identity=f"{self.subject.identity} {generator.identity}", fold=self.subject.fold,
+            identity=f"{self.subject.identity} {generator.identity}", fold=self.subject.fold(score),
             most=self.recipe.paths, hopeless=0.0,
         )  # fmt: skip
         found.save(self.folder(number) / "paths.pt", self.subject.identity)
@@ -222,6 +222,9 @@ class Rounds:
             self.report({**row, "step": steps + row["step"], "minutes": minutes + row["minutes"]})
 
         return told
+
+    def _now(self) -> float:
+        return time.process_time() if self.recipe.clock == "processor" else time.monotonic()
 
     def _commit(self, row: Row) -> None:
         write_json(self.folder(row["round"]) / "round.json", row)

@@ -17,7 +17,8 @@ from torch import Tensor
 from genmol.boltzmann.conformer_psm import fold_of
 from genmol.boltzmann.problem import Problem
 from genmol.boltzmann.score_batch import Particles
-from genmol.boltzmann.score_systems import particles_of_molecule, particles_of_toy
+from genmol.boltzmann.score_files import LoadedScore
+from genmol.boltzmann.score_systems import particles_of_toy
 from genmol.boltzmann.starts import find_starts
 from genmol.boltzmann.sweep import Moves
 from genmol.boltzmann.systems import System
@@ -31,6 +32,7 @@ from samplers.clusters import Cluster
 from samplers.hmc import HMC
 from samplers.rng import Streams
 from samplers.sampler import Sampler
+from samplers.spaces import MeanFree
 from samplers.target import Calls, Target
 
 __all__ = ["Subject"]
@@ -46,11 +48,10 @@ class Subject:
     Attributes:
         name: for messages.
         toy: its name; None for a molecule.
+        species: the molecule; None for a toy.
         target: the density.
-        system: as a network sees it.
         begin: where so many chains begin.
         kernel: moves of a chain, from the leaps of a trajectory and its step size, None for a first one.
-        fold: what a path is brought to, and whether it is the molecule; None for a toy.
         identity: of all that decides the density and the starts.
         before: calls that the conformers took.
         common: fields of the frames that no sample changes.
@@ -60,11 +61,10 @@ class Subject:
 
     name: str
     toy: str | None
+    species: Species | None
     target: Target
-    system: Particles
     begin: Callable[[int], Tensor]
     kernel: Callable[[int, float | None], Sampler]
-    fold: Fold | None
     identity: str
     before: Calls
     common: dict[str, Any]
@@ -87,11 +87,10 @@ class Subject:
         return cls(
             name=name,
             toy=name,
+            species=None,
             target=toy,
-            system=particles_of_toy(toy.space),
             begin=lambda chains: toy.start(Streams.of(seed=seed, chains=chains).fold("starts")),
             kernel=lambda leaps, step: HMC(step_size=step or _STEP, leaps=leaps),
-            fold=None,
             identity=f"{System.of(toy, 1.0).description['sha256']} {seed}",
             before=Calls(),
             common={
@@ -130,11 +129,10 @@ class Subject:
         return cls(
             name=f"{species.smiles} with {potential.name}",
             toy=None,
+            species=species,
             target=problem.target(reference_energy=zero),
-            system=particles_of_molecule(species),
             begin=problem.begin,
             kernel=kernel,
-            fold=fold_of(species),
             identity=problem.identity(seed),
             before=problem.start_calls,
             common={
@@ -145,6 +143,20 @@ class Subject:
             unit=problem.kT,
             zero=zero,
         )  # fmt: skip
+
+    def system(self, score: LoadedScore) -> Particles:
+        """As a score sees it."""
+        if self.species is not None:
+            return score.system(self.species)
+        space = self.target.space
+        assert isinstance(space, MeanFree)
+        return particles_of_toy(space)
+
+    def fold(self, score: LoadedScore) -> Fold | None:
+        """What a path is brought to, and whether it is the molecule; None for a toy."""
+        if self.species is None:
+            return None
+        return fold_of(self.species, detailed=score.model.config.detailed)
 
     def frames(self, buffer: Buffer, *, gradients: int, source: str) -> Frames:
         """Samples as training reads them.
