@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from genmol.boltzmann.conformer_job import Request, sample_molecule
 from genmol.boltzmann.conformer_psm import fold_of, sample_psm
 from genmol.boltzmann.engine import sample
 from genmol.boltzmann.problem import Problem
+from genmol.boltzmann.score_batch import ScoreBatch
 from genmol.boltzmann.score_files import LoadedScore, score_for_molecule, score_for_toy
 from genmol.boltzmann.score_model import ScoreModel, ScoreModelConfig
 from genmol.boltzmann.score_systems import particles_of_molecule
@@ -82,6 +84,45 @@ def test_frames_come_to_the_forms_of_the_reference(smiles: str, rng: np.random.G
     torn, inside = fold(right + 3 * noise)
     assert not bool(inside.any())
     assert torn.shape == right.shape
+
+
+@pytest.mark.parametrize("smiles", ["C[C@H](O)CF", "O[C@H](F)[C@@H](F)O", "C/C=C/CF"])
+def test_a_score_that_knows_stereo_is_folded_by_its_own_symmetries(smiles: str) -> None:
+    """What is mended, the score draws equally often; what it does not, counts for nothing."""
+    species = species_from_smiles(smiles)
+    right = problem_of(species).conformers
+    fold = fold_of(species, detailed=True)
+    folded, inside = fold(right)
+    assert bool(inside.all())
+    torch.testing.assert_close(folded, right)
+    # a reflection turns centres around, also of a meso compound, which is its own mirror image
+    _, inside = fold(-right)
+    assert bool(inside.any()) == ("/" in smiles)
+    assert bool(fold_of(species, detailed=False)(-right)[1].all())
+    # exchanged hydrogens get their numbers back, and are the same to the score
+    order = list(range(species.n_atoms))
+    pairs = [
+        [h for h in near if species.numbers[h] == 1]
+        for atom, near in enumerate(species.neighbours)
+        if species.numbers[atom] == 6
+    ]
+    for first, second, *_ in (pair for pair in pairs if len(pair) > 1):
+        order[first], order[second] = second, first
+    renumbered = right[:, order]
+    folded, inside = fold(renumbered)
+    assert bool(inside.all())
+    torch.testing.assert_close(folded, right)
+    system = particles_of_molecule(species, detailed=True)
+    assert system.attributes is not None
+    config = score_of(species).model.config
+    net = ScoreModel(
+        replace(config, attributes=system.attributes.shape[1], features=1, detailed=True)
+    )
+    found, other = (
+        net(batch, batch.x, torch.ones(len(right))).reshape(right.shape)
+        for batch in (ScoreBatch.of(system, right), ScoreBatch.of(system, renumbered))
+    )
+    torch.testing.assert_close(other, found[:, order])
 
 
 def test_useless_weights_make_way_for_chains() -> None:
