@@ -38,7 +38,7 @@ from genmol.core.errors import InputError
 from samplers.run import Budget, ResumeError
 from samplers.target import Calls, Counted
 
-__all__ = ["fold_of", "sample_psm"]
+__all__ = ["effective_draws", "fold_of", "sample_psm"]
 
 _HEAVY = 0.7  # Pareto's k beyond which weights are of no use
 
@@ -114,7 +114,7 @@ def sample_psm(
         try:
             found, stopped = weighted_draws(
                 generator, target, seed=seed, wanted=wanted, folder=where,
-                effective=lambda found: _effective(problem, found, zero)[0],
+                effective=lambda found: effective_draws(problem, found, zero)[0],
                 budget=remaining(budget, conformers.energies, 0.0),
                 identity=problem.identity(generator.identity),
                 fold=fold_of(problem.species, detailed=score.model.config.detailed),
@@ -144,7 +144,7 @@ def sample_psm(
             )  # fmt: skip
     alive = found.alive
     logs = found.log_weights[alive]
-    effective, limited_by = _effective(problem, found, zero)
+    effective, limited_by = effective_draws(problem, found, zero)
     return Ensemble(
         positions=found.x[alive], energies=zero - found.log_density[alive] * problem.kT,
         log_weights=logs - logs.logsumexp(dim=0), run=found.run[alive], numbers=problem.numbers,
@@ -158,8 +158,14 @@ def sample_psm(
     )  # fmt: skip
 
 
-def _effective(problem: Problem, found: Weighted, zero: float) -> tuple[float, str]:
-    """The smallest effective size and whose it is."""
+def effective_draws(problem: Problem, found: Weighted, zero: float) -> tuple[float, str]:
+    """The smallest effective size over U, torsions and basins, and whose it is.
+
+    Args:
+        problem: of the draws.
+        found: draws.
+        zero: energy that log densities are relative to, eV.
+    """
     alive = found.alive
     if int(alive.sum()) < 2:
         return 0.0, "no draw is the molecule"
