@@ -7,6 +7,7 @@ section         what one row is
 ``data``        a system, a number of frames, a rule and a seed: what the score generates
 ``biased``      a rule and a seed: DW4 with its basins in shares of 90:10, plain and corrected
 ``cost``        a toy: calls for an effective corrected draw, beside Hamiltonian Monte Carlo
+``loop``        a toy: a score trained without data, what it cost and what its paths are worth
 ``bands``       a toy: distances of corrected draws to exact ones
 ``time``        seconds of 1000 corrected states of LJ13, and the memory of training LJ55
 ``expensive``   a molecule and a seed: populations at PBE/def2-SVP from 500 calls
@@ -39,7 +40,7 @@ __all__ = [
     "psm_store", "quick_psm",
 ]  # fmt: skip
 
-PsmSection = Literal["mixture", "data", "biased", "cost", "bands", "time", "expensive"]
+PsmSection = Literal["mixture", "data", "biased", "cost", "loop", "bands", "time", "expensive"]
 PSM_SECTIONS: Final[tuple[PsmSection, ...]] = get_args(PsmSection)
 _TIMED: Final[tuple[PsmSection, ...]] = ("time",)
 
@@ -57,6 +58,7 @@ class PsmPlan:
         scope: its name.
         keys: of the rows of each section.
         minutes: of the processor, of a training.
+        loops: likewise, of one without data.
         steps: of a path of what is trained here.
         count: frames generated.
         mixture: steps of a training.
@@ -71,6 +73,7 @@ class PsmPlan:
     scope: str
     keys: dict[PsmSection, tuple[str, ...]]
     minutes: dict[str, float]
+    loops: dict[str, float] = field(default_factory=dict)
     steps: int = 100
     count: dict[str, int] = field(default_factory=lambda: {"": 1000, "lj55": 300})
     mixture: int = 8000
@@ -113,6 +116,7 @@ def full_psm() -> PsmPlan:
                 for seed in seeds
                 for rule in ("smooth", "denoising")
             ),
+            "loop": ("lj13", "dw4"),
             "bands": _TOYS,
             "cost": _TOYS,
             "biased": tuple(f"{rule} {s}" for s in seeds for rule in ("smooth", "denoising")),
@@ -120,6 +124,7 @@ def full_psm() -> PsmPlan:
             "time": ("lj13", "lj55 training"),
         },
         minutes={"": 1.0, "lj55": 3.0},
+        loops={"": 5.0, "lj13": 15.0},
         count={"": 1000, "lj55": 300, "Ac-Ala3-NHMe": 300},
         gradients={"dw4": 1_000_000, "lj13": 1_000_000, "lj55": 400_000},
     )
@@ -136,6 +141,7 @@ def quick_psm() -> PsmPlan:
                 for name in ("lj13", "dw4")
                 for rule in ("smooth", "denoising")
             ),
+            "loop": (),
             "bands": (),
             "cost": ("dw4",),
             "biased": ("smooth 0", "denoising 0"),
@@ -264,6 +270,11 @@ def psm_row(task: tuple[PsmSection, str], *, plan: PsmPlan, places: Places) -> d
             return psm_cost_row(
                 key, n=plan.effective, gradients=plan.gradients[key], model=places.model
             )
+        case "loop":
+            from genmol.benchmark.psm_loop import loop_row
+
+            minutes = _of(plan.loops, name)
+            return loop_row(key, minutes=minutes, steps=plan.steps, options=plan.options)
         case "bands":
             from genmol.benchmark.psm_cost import bands_row
 

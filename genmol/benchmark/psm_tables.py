@@ -40,8 +40,8 @@ def psm_markdown(data: Mapping[str, Any], *, details: bool = True) -> str:
     rows = data["rows"]
     parts = [_conditions(data), target_table(psm_targets_of(data))]
     shown = {
-        "mixture": _mixture, "data": _data, "biased": _biased, "cost": _cost, "bands": _bands,
-        "time": _time, "expensive": _expensive,
+        "mixture": _mixture, "data": _data, "biased": _biased, "cost": _cost, "loop": _loop,
+        "bands": _bands, "time": _time, "expensive": _expensive,
     }  # fmt: skip
     for section, make in shown.items() if details else ():
         measured = {key: r for key, r in rows.get(section, {}).items() if "skipped" not in r}
@@ -167,6 +167,26 @@ def _cost(rows: Section) -> str:
     title = (
         "Energies and gradients for an effective draw, after those before the first that counts."
     )
+    return f"{title}\n\n{table(head, body)}"
+
+
+def _loop(rows: Section) -> str:
+    head = ("toy", "minutes", "energies", "gradients", "effective share by round", "Pareto k",
+            "effective by HMC from as many", "pays from n")  # fmt: skip
+    body = [
+        (
+            key,
+            _number(float(row["minutes"])),
+            row["energies"],
+            row["gradients"],
+            ", ".join(f"{float(share):.1%}" for share in row["shares"]),
+            _number(float(row["pareto_k"])),
+            _number(float(row["chains_effective"])),
+            _number(float(row["break_even"])),
+        )
+        for key, row in rows.items()
+    ]
+    title = "Scores trained without data, in rounds on their own corrected samples."
     return f"{title}\n\n{table(head, body)}"
 
 

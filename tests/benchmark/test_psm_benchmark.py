@@ -82,6 +82,11 @@ def cost(calls: float) -> dict[str, Any]:
             "plain HMC": {"gradients_per_effective": 400.0}, "training_calls": 1000}  # fmt: skip
 
 
+def looped() -> dict[str, Any]:
+    return {"minutes": 5.0, "energies": 6144, "gradients": 97124, "shares": [0.228, 0.635],
+            "pareto_k": "inf", "chains_effective": 245.2, "break_even": 246.1}  # fmt: skip
+
+
 def bands(w2: float = 0.5) -> dict[str, Any]:
     floor = {"low": 0.2, "median": 0.4, "high": 0.6}
     found = {"energy_w2": w2, "distance_tv": 0.4, "populations": 0.4}
@@ -115,6 +120,7 @@ def good() -> Rows:
         "data": data(),
         "biased": {"smooth 0": biased(), "denoising 0": biased(rule="denoising", sigmas=9.0)},
         "cost": {"lj13": cost(40.0), "dw4": cost(1.4)},
+        "loop": {"dw4": looped()},
         "bands": {"lj13": bands()},
         "time": spent(),
         "expensive": {"ethanol 0": dear(), "ethanol 1": dear(0.62)},
@@ -201,6 +207,7 @@ def test_plans() -> None:
         assert len(psm_targets({}, {str(s): keys for s, keys in plan.keys.items()})) > 5
     assert all(set(quick.keys[s]) <= set(full.keys[s]) for s in PSM_SECTIONS)
     assert not quick.keys["expensive"]
+    assert not quick.keys["loop"]
     assert len(full.keys["data"]) == 7 * 2 * 2 * 3
     assert set(SYSTEMS) - set(TOYS) == set(MOLECULES)
     assert {key.rsplit(" ", 1)[0] for key in full.keys["expensive"]} == set(EXPENSIVE)
@@ -254,6 +261,7 @@ class TestFile:
         assert not made
         for words in ("**smooth** by 2", "10 ± 0", "| 2.1 ± 0.14 | smooth |", "0.510 [0.490, 0.530]",
                       "weights (50%)", "∞", "peak memory 900", "2.0%", "t 0.600 [0.550, 0.650]",
+                      "22.8%, 63.5%",
                       "Skipped in cost: lj55 (no model).", "stated · 10"):  # fmt: skip
             assert words in text, words
         assert len(psm_markdown(content, details=False)) < len(text) / 2
