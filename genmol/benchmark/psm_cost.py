@@ -161,7 +161,8 @@ def psm_cost_row(
     )
     tuned = float(others["genmol"]["gradients_per_effective"])
     # zero where forces came with the data: what they cost is not known
-    training = made.score.card.get("data", {}).get("gradient_calls") or None
+    data = made.score.card.get("data", {})
+    training = sum(data.get(name) or 0 for name in ("gradient_calls", "energy_calls")) or None
     gain = tuned - float(ours["calls_per_effective"])
     even = None
     if training is not None:
