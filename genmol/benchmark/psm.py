@@ -11,6 +11,7 @@ section         what one row is
 ``bands``       a toy: distances of corrected draws to exact ones
 ``time``        seconds of 1000 corrected states of LJ13, and the memory of training LJ55
 ``expensive``   a molecule and a seed: populations at PBE/def2-SVP from 500 calls
+``amortised``   a molecule that a model of many was not trained on: calls for an effective draw
 ==============  =================================================================================
 
 Rows do not depend on each other and are shared out over processes, but for those that are timed. What
@@ -28,6 +29,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
+from genmol.benchmark.psm_molecules import HELD_OUT
 from genmol.benchmark.store import Store
 from genmol.core.environment import CORE_PACKAGES, hardware, versions
 from genmol.core.parallel import parallel_map
@@ -40,7 +42,9 @@ __all__ = [
     "psm_store", "quick_psm",
 ]  # fmt: skip
 
-PsmSection = Literal["mixture", "data", "biased", "cost", "loop", "bands", "time", "expensive"]
+PsmSection = Literal[
+    "mixture", "data", "biased", "cost", "loop", "bands", "time", "expensive", "amortised"
+]
 PSM_SECTIONS: Final[tuple[PsmSection, ...]] = get_args(PsmSection)
 _TIMED: Final[tuple[PsmSection, ...]] = ("time",)
 
@@ -67,6 +71,7 @@ class PsmPlan:
         gradients: of Hamiltonian Monte Carlo there.
         bands: n of the sets, and draws of each side.
         states: of the time.
+        amortised: effective draws that chains are to be worth there, and calls that end a method.
         options: further fields of the recipe.
     """
 
@@ -82,6 +87,7 @@ class PsmPlan:
     gradients: dict[str, int] = field(default_factory=dict)
     bands: tuple[int, int] = (1000, 4000)
     states: int = 1000
+    amortised: tuple[float, int] = (200.0, 40_000)
     options: dict[str, Any] = field(default_factory=dict)
 
 
@@ -92,7 +98,7 @@ class Places:
     Attributes:
         cache: folder of what outlasts a row.
         data: folder of the molecules' frames.
-        model: weights of a toy in place of those that come with genmol.
+        model: weights of a toy in place of those that come with genmol, or of many molecules.
     """
 
     cache: Path
@@ -122,6 +128,7 @@ def full_psm() -> PsmPlan:
             "biased": tuple(f"{rule} {s}" for s in seeds for rule in ("smooth", "denoising")),
             "mixture": tuple(map(str, seeds)),
             "time": ("lj13", "lj55 training"),
+            "amortised": tuple(HELD_OUT),
         },
         minutes={"": 1.0, "lj55": 3.0},
         loops={"": 5.0, "lj13": 15.0},
@@ -147,6 +154,7 @@ def quick_psm() -> PsmPlan:
             "biased": ("smooth 0", "denoising 0"),
             "mixture": ("0",),
             "time": (),
+            "amortised": (),
         },
         minutes={"": 0.3},
         count={"": 500},
@@ -295,6 +303,11 @@ def psm_row(task: tuple[PsmSection, str], *, plan: PsmPlan, places: Places) -> d
             folder = places.cache / "expensive" / key.replace(" ", "-")
             name, seed = key.rsplit(" ", 1)
             return expensive_row(name, seed=int(seed), cache=folder)
+        case "amortised":
+            from genmol.benchmark.psm_amortised import amortised_row
+
+            effective, calls = plan.amortised
+            return amortised_row(key, effective=effective, calls=calls, model=places.model)
 
 
 def _open(row: Mapping[str, Any] | None, scope: str) -> bool:

@@ -41,7 +41,7 @@ def psm_markdown(data: Mapping[str, Any], *, details: bool = True) -> str:
     parts = [_conditions(data), target_table(psm_targets_of(data))]
     shown = {
         "mixture": _mixture, "data": _data, "biased": _biased, "cost": _cost, "loop": _loop,
-        "bands": _bands, "time": _time, "expensive": _expensive,
+        "bands": _bands, "time": _time, "expensive": _expensive, "amortised": _amortised,
     }  # fmt: skip
     for section, make in shown.items() if details else ():
         measured = {key: r for key, r in rows.get(section, {}).items() if "skipped" not in r}
@@ -247,6 +247,35 @@ def _expensive(rows: Section) -> str:
     ]
     level = next(iter(rows.values()))["level"]
     return f"Populations at {level}, with intervals of 95 %.\n\n{table(head, body)}"
+
+
+def _amortised(rows: Section) -> str:
+    head = ("molecule", "draws that are the molecule", "effective share of these", "Pareto k",
+            "calls / effective draw", "delayed acceptance", "tempering")  # fmt: skip
+    body = [
+        (
+            key,
+            f"{float(row['ours']['inside']):.1%}",
+            f"{float(row['ours']['effective_share']):.2%}",
+            _number(float(row["ours"]["pareto_k"])),
+            _number(float(row["ours"]["calls_per_effective"])),
+            *(_chains(row[way]) for way in ("delayed", "tempering")),
+        )
+        for key, row in rows.items()
+    ]
+    counts = sorted({int(row["molecules"]) for row in rows.values()})
+    title = (
+        f"One score of {' or '.join(map(str, counts))} molecules, asked for others, beside chains on the "
+        "same potential: calls for an effective draw, all phases (after burn-in)."
+    )
+    return f"{title}\n\n{table(head, body)}"
+
+
+def _chains(found: Row) -> str:
+    every = _number(float(found["calls_per_effective"]))
+    return (
+        f"{every} ({_number(float(found['after_burn_in']))})" if "after_burn_in" in found else every
+    )
 
 
 def _interval(three: Sequence[float]) -> str:

@@ -52,7 +52,7 @@ class Config:
         repeat: scf: paired runs of small molecules (up to ten atoms), larger ones run once; learned:
             runs of all that is timed.
         model: learned: shipped name, folder or file of the model; hamiltonian-small by default. psm:
-            of one toy, in place of what comes with genmol.
+            of one toy, in place of what comes with genmol, or of many molecules for amortised.
         data: qhflow: label folders or packed files; none are shipped. psm: a folder of ethanol.extxyz
             or .npz and others, frames at 300 K with forces at GFN2; molecules without are skipped.
         minutes: qhflow: processor time of each training.
