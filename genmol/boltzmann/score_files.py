@@ -45,6 +45,20 @@ class LoadedScore:
         """A molecule as the model sees it."""
         return particles_of_molecule(species, detailed=self.model.config.detailed)
 
+    def warning(self, level: str) -> str | None:
+        """What to say where draws are weighed by another potential than the score belongs to.
+
+        Args:
+            level: of theory of the potential, as its name says it.
+        """
+        own = str(self.card["domain"].get("level", "not stated"))
+        if own in (level, "not stated"):
+            return None
+        return (
+            f"the model {self.name} was trained at {own}, not {level}: draws are further from the law for "
+            "that, and their weights correct it"
+        )
+
     def check_temperature(self, temperature: float) -> None:
         """A score belongs to one temperature.
 

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from genmol.cli.console import console
 from genmol.cli.sample_common import CHECKPOINT, parsed_budget, prepared, showing
 from genmol.cli.sample_config import Config
 from genmol.core.errors import InputError
@@ -108,6 +109,8 @@ def _one(config: Config, species: Species, given: np.ndarray | None, out: Path) 
     with ExitStack() as stack:
         potential, cheaper = _potentials(config, species, stack)
         score = score_for_molecule(species, config.model) if config.method == "psm" else None
+        if score is not None and (warning := score.warning(potential.name)) is not None:
+            console().print(f"warning: {warning}.", markup=False)
         folder = prepared(out, resume=config.resume)
         show = stack.enter_context(showing(species.formula))
 

@@ -152,6 +152,11 @@ def test_a_job_takes_the_cheapest_method_instead(tmp_path: Path) -> None:
 
 def test_what_a_score_is_asked_for() -> None:
     species = species_from_smiles("CO")
+    foreign = score_of(species)
+    assert foreign.warning("GFN2-xTB") is None
+    foreign.card["domain"]["level"] = "GFN2-xTB"  # type: ignore[index]
+    assert foreign.warning("GFN2-xTB") is None
+    assert "trained at GFN2-xTB, not MMFF94" in str(foreign.warning("MMFF94"))
     with pytest.raises(InputError, match="trained at a temperature of 350"):
         sample_molecule(
             species, MMFF(species.mol), request=Request(method="psm"),
