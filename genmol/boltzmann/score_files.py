@@ -55,8 +55,8 @@ class LoadedScore:
         if own in (level, "not stated"):
             return None
         return (
-            f"the model {self.name} was trained at {own}, not {level}: draws are further from the law for "
-            "that, and their weights correct it"
+            f"the model {self.name} was trained at {own}, not {level}: draws are further from the law "
+            "for that, and their weights correct it"
         )
 
     def check_temperature(self, temperature: float) -> None:

@@ -135,7 +135,8 @@ def mixed(where: str, numbers: np.ndarray, first: str) -> InputError:
     return InputError(
         got=f"{where} ({formula(numbers)}), whose atoms or their order differ from {first}",
         wanted="geometries of one molecule, its atoms in one order",
-        remedy="give each molecule a file of its own, and train on one of them",
+        remedy="give each molecule a file of its own, and train on one of them, or on all of them with "
+        "--molecules many",
     )
 
 

@@ -105,6 +105,36 @@ def test_a_warning_is_said_and_kept(calls, water, tmp_path, capsys):
     assert "another unit" not in warning  # the potential has ruled it out
 
 
+def test_many_molecules(calls, water, tmp_path, capsys):
+    peroxide = tmp_path / "peroxide.npz"
+    x = np.array([[0, 0.7, 0], [0, -0.7, 0], [0.9, 0.9, 0.3], [-0.9, -0.9, 0.3]])
+    x = x + 0.02 * np.random.default_rng(1).normal(size=(20, 4, 3))
+    forces = np.random.default_rng(2).normal(size=x.shape)
+    np.savez(peroxide, positions=x, forces=forces, numbers=[8, 8, 1, 1], smiles="OO")
+    command = [
+        "train",
+        "score",
+        "--out",
+        str(tmp_path / "run"),
+        "--data",
+        str(water),
+        str(peroxide),
+    ]
+    assert main(command) == 2
+    assert "--molecules many" in capsys.readouterr().err
+    options = ["--molecules", "many", "--limit", "7", "--model", "backbone=so2", "layers=2"]
+    assert main([*command, *options]) == 0
+    [(recipe, ensembles, _, _)] = calls
+    assert recipe.model == {"backbone": "so2", "layers": 2}
+    assert [member.count for member in ensembles.members] == [7, 7]
+    assert [len(member.warnings) for member in ensembles.members] == [1, 0]
+    assert "warning: water.npz: the virial" in capsys.readouterr().err
+    assert main([*command, *options, "--smiles", "O"]) == 2
+    assert "--molecules many with --smiles" in capsys.readouterr().err
+    assert main(["train", "score", "--molecules", "many"]) == 2
+    assert "--molecules many alone" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
