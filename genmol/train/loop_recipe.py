@@ -14,7 +14,10 @@ __all__ = ["LOOP_FIELDS", "LoopRecipe"]
 
 @dataclass(frozen=True)
 class LoopRecipe(ScoreRecipe):
-    """How a score is trained without data. ``max_minutes`` and ``max_steps`` are of all rounds together.
+    """How a score is trained without data.
+
+    ``max_minutes`` and ``max_steps`` are of all rounds together. A later round has better samples to
+    learn from, so it gets more: round k, k of 1 + 2 + ... parts.
 
     Attributes:
         rounds: of training, generating and correcting; 0 with --data.
@@ -42,6 +45,15 @@ class LoopRecipe(ScoreRecipe):
         if self.effective_share >= 1:
             raise refusal("effective_share", self.effective_share, "less than 1")
 
+    def part(self, number: int, *, of: int) -> float:
+        """Of what is there for the rounds from ``of`` on, the part of one of them.
+
+        Args:
+            number: of the round.
+            of: the first one that is still to come.
+        """
+        return number / sum(range(of, self.rounds + 1))
+
     def of_round(self, number: int, *, minutes: float | None) -> ScoreRecipe:
         """The recipe of one round's training, which has a seed of its own.
 
@@ -50,7 +62,9 @@ class LoopRecipe(ScoreRecipe):
             minutes: that it may take.
         """
         values = {name: value for name, value in self.to_dict().items() if name not in LOOP_FIELDS}
-        steps = None if self.max_steps is None else max(1, self.max_steps // max(1, self.rounds))
+        steps = self.max_steps
+        if steps is not None:
+            steps = max(1, round(steps * self.part(number, of=1)))
         seed = self.seed + number
         return ScoreRecipe.from_dict(
             {**values, "seed": seed, "max_steps": steps, "max_minutes": minutes}

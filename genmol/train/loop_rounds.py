@@ -194,7 +194,7 @@ class Rounds:
             return ScoreRecipe.load(file)
         if limit is None:
             return self.recipe.of_round(number, minutes=None)
-        each = (60 * limit - self.seconds) / (self.recipe.rounds - self.done)
+        each = (60 * limit - self.seconds) * self.recipe.part(number, of=number)
         besides = self.rows[-1].get("seconds_besides_training", each / 2)
         seconds = max(each - besides, _LEAST * each, 0.5)
         return self.recipe.of_round(number, minutes=seconds / 60)
