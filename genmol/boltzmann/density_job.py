@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -24,38 +23,28 @@ from torch import Tensor
 
 from genmol.boltzmann.certificate import Bias, BoltzmannCertificate
 from genmol.boltzmann.check import Evidence, check_samples
+from genmol.boltzmann.density_chains import chains_for, observables
 from genmol.boltzmann.drawn import Drawn, effective_of
 from genmol.boltzmann.engine import remaining
 from genmol.boltzmann.generator import ScoreGenerator
-from genmol.boltzmann.ladder import first_ladder
+from genmol.boltzmann.path_chains import resampled
 from genmol.boltzmann.settings import working_folder
 from genmol.boltzmann.systems import System
 from genmol.boltzmann.views import Codes
 from genmol.boltzmann.weighted import Weighted, weighted_draws
 from genmol.core.errors import InputError
-from samplers.diagnostics import rhat
-from samplers.hmc import HMC
 from samplers.reweight import systematic
 from samplers.rng import Streams
-from samplers.run import Budget, Progress, ResumeError, Run, run
-from samplers.sampler import Sampler, StartError
+from samplers.run import Budget, Progress, ResumeError, run
+from samplers.sampler import StartError
 from samplers.target import Calls, Counted, GradientError, Target, TargetError, check_gradient
-from samplers.tempering import ParallelTempering
 
 __all__ = ["DensityMethod", "SampledDensity", "sample_density"]
 
 DensityMethod = Literal["auto", "hmc", "tempering", "psm"]
 
-_LEAPS = 10
-_PILOT = 200  # draws of each run, after as many moves to warm up
-_APART = (
-    1.2  # R-hat beyond which runs of the pilot disagree; slow ones reach 1.1 in such a short time
-)
-_HOTTEST = 20.0  # temperatures of tempering
-_SWAP = 0.3
 _HEAVY = 0.7  # Pareto's k beyond which weights are of no use
 _MOST = 20_000  # draws of each run
-_LONGEST, _SHORTEST, _BEARABLE = 16.0, 1e-9, 0.8  # first step size, and its acceptance
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -114,7 +103,8 @@ def sample_density(
         temperature: the density to this power is sampled: 1 as it is.
         n: draws wanted, and effective draws that all runs together should be worth.
         method: Hamiltonian Monte Carlo, parallel tempering, or as the pilot says; ``psm`` takes weighted
-            draws of ``generator``, and where their weights are of no use begins chains at them.
+            draws of ``generator``, and where their weights are of no use begins chains at them, which
+            also go to ends of fresh paths if these are accepted now and then.
         generator: a trained score of the density, at the temperature.
         states: whole numbers of states, of which populations are wanted; those of a toy are known.
         budget: seconds and calls of the sampling.
@@ -160,14 +150,17 @@ def sample_density(
                         system, starts, Drawn.of_weighted(first, system.thermal.kT, stopped), n=n,
                         method="psm: weighted draws of a trained score", checking=checking, seed=seed,
                     )  # fmt: skip
-                x = _resampled(first, runs, seed)
+                x = resampled(first, runs, seed=seed)
                 budget = remaining(budget, first.energies, first.seconds)
-            taken, why, piloted = _chosen(system, x, method, seed, where)
-            sampler, begin, ladder = _kernel(system, taken, piloted)
+            chains = chains_for(
+                system, x, method, seed=seed, folder=where,
+                score=None if first is None or generator is None else (generator, first),
+            )  # fmt: skip
             found = run(
-                sampler, system.target, begin, seed=seed + 1, draws=_MOST, warm_up=_PILOT,
+                chains.sampler, system.target, chains.begin, seed=seed + 1, draws=_MOST,
+                warm_up=chains.warm_up,
                 budget=Budget(seconds=budget.seconds, calls=budget.calls, effective=float(n),
-                              observables=_observables(system, piloted.x.flatten(0, 1)),
+                              observables=observables(system, chains.pilot.x.flatten(0, 1)),
                               check_draws=50),
                 checkpoint=where / "sampling.pt", identity=f"{system.description['sha256']} {n}",
                 progress=progress,
@@ -196,19 +189,23 @@ def sample_density(
                 wanted="an empty folder, or the same density, numbers and seed",
                 remedy="choose another output folder",
             ) from error
-    drawn = Drawn.of_chains(found, piloted, system.thermal.kT, ladder)
+    drawn = Drawn.of_chains(found, chains.pilot, system.thermal.kT, chains.replicas)
+    how = f"{chains.method}: {chains.reason}"
     if first is not None:
         drawn = drawn.after(
             "generation", Calls(energies=first.energies), first.seconds,
-            effective_share=first.share, pareto_k=first.tail, paths=len(first.x),
+            effective_share=first.share, pareto_k=first.tail, paths=len(first.x), **chains.told(found),
         )  # fmt: skip
-        why = (
+        useless = (
             f"weights of {len(first.x)} draws of a trained score vary too much (Pareto k "
-            f"{first.tail:.2f}, {first.share:.2%} effective), chains begin at them; {why}"
+            f"{first.tail:.2f}, {first.share:.2%} effective)"
         )
-    return _certified(
-        system, starts, drawn, n=n, method=f"{taken}: {why}", checking=checking, seed=seed
-    )
+        how = (
+            f"chains: Hamiltonian Monte Carlo {chains.reason}, as {useless}"
+            if chains.method == "paths"
+            else f"{chains.method}: {useless}, chains begin at them; {chains.reason}"
+        )
+    return _certified(system, starts, drawn, n=n, method=how, checking=checking, seed=seed)
 
 
 def _generated(
@@ -234,85 +231,12 @@ def _generated(
     )  # fmt: skip
 
 
-def _resampled(found: Weighted, runs: int, seed: int) -> Tensor:
-    """Where chains begin: at draws chosen by their weights."""
-    if not bool(found.alive.any()):
-        raise StartError("no draw of the trained score has a density")
-    return found.x[systematic(found.log_weights, Streams.of(seed=seed, chains=1), count=runs)]
-
-
 def _check_starts(system: System, x: Tensor) -> None:
     shape = system.target.space.shape
     if tuple(x.shape[1:]) != tuple(shape):
         raise StartError(f"they are of shape {tuple(x.shape[1:])}")
     if bool((lost := ~system.target.log_density(x).isfinite()).any()):
         raise StartError(f"no density at {x[lost][0].tolist()}")
-
-
-def _chosen(
-    system: System, x: Tensor, method: DensityMethod, seed: int, where: Path
-) -> tuple[Literal["hmc", "tempering"], str, Run]:
-    """A pilot of Hamiltonian Monte Carlo, and what it says."""
-    hmc = HMC(step_size=_bearable(system, x, seed), leaps=_LEAPS)
-    pilot = run(
-        hmc, system.target, x, seed=seed, draws=_PILOT, warm_up=_PILOT,
-        checkpoint=where / "pilot.pt", identity=system.description["sha256"],
-    )  # fmt: skip
-    if method in ("hmc", "tempering"):
-        return method, "asked for", pilot
-    series = [pilot.log_density.mT]
-    flat = pilot.x.flatten(0, 1)
-    series += [
-        f(flat).reshape(pilot.log_density.shape).double().mT
-        for f in _observables(system, flat).values()
-    ]
-    worst = max(float(rhat(one)) for one in series)
-    if worst <= _APART:
-        return "hmc", f"runs of a pilot agree (R-hat {worst:.3f})", pilot
-    return "tempering", f"runs of a pilot disagree (R-hat {worst:.2f})", pilot
-
-
-def _bearable(system: System, x: Tensor, seed: int) -> float:
-    """A step size that most single steps from the starts are accepted with: forces alone do not tell.
-
-    At a maximum of the density there are none, and far out they are larger than anywhere else.
-    """
-    streams, step = Streams.of(seed=seed, chains=len(x)).fold("first step"), _LONGEST
-    while step > _SHORTEST:
-        sampler = HMC(step_size=step, leaps=1)
-        _, info = sampler.step(sampler.init(system.target, x, streams), streams.at(1))
-        if float(info.acceptance.median()) > _BEARABLE:
-            break
-        step /= 2
-    return step
-
-
-def _kernel(
-    system: System, method: Literal["hmc", "tempering"], pilot: Run
-) -> tuple[Sampler, Tensor, int]:
-    """The sampler, where it begins, and how many replicas it has."""
-    step = float(pilot.state.memory["log_step"].exp().median())
-    hmc = HMC(step_size=step, leaps=_LEAPS)
-    if method == "hmc":
-        return hmc, pilot.state.x, 1
-    dimension = system.target.space.dimension
-    ladder = first_ladder(dimension, 1 / _HOTTEST, acceptance=_SWAP)
-    begin = pilot.state.x.repeat_interleave(len(ladder), dim=0)
-    return ParallelTempering(hmc, ladder), begin, len(ladder)
-
-
-def _observables(system: System, x: Tensor) -> dict[str, Callable[[Tensor], Tensor]]:
-    """What effective sizes are asked of; of states, if the points are in more than one."""
-
-    def one(name: str, points: Tensor) -> Tensor:
-        return system.local(points)[name]
-
-    found: dict[str, Callable[[Tensor], Tensor]] = {
-        name: partial(one, name) for name in system.local(x)
-    }
-    if (codes := system.codes) is not None and len(codes(x).unique()) > 1:
-        found["state"] = lambda points: codes(points).double()
-    return found
 
 
 def _certified(

@@ -24,7 +24,7 @@ from genmol.benchmark.psm_expensive import EXPENSIVE, ExpensiveEffort, expensive
 from genmol.benchmark.psm_mixture import MIXED, mixture, mixture_row
 from genmol.benchmark.psm_training import toy_frames, trained
 from genmol.benchmark.sample_toys import TUNED
-from genmol.boltzmann import density_job, rounds
+from genmol.boltzmann import density_chains, rounds
 from genmol.boltzmann.problem import Problem
 from genmol.boltzmann.score_files import LoadedScore
 from genmol.chem.automorphisms import automorphisms
@@ -166,7 +166,7 @@ def test_costs_bands_and_time_of_a_model(
 ) -> None:
     monkeypatch.setattr(sample_toys, "_PAIRS", 10)
     monkeypatch.setattr(LoadedScore, "steps", 10)
-    monkeypatch.setattr(density_job, "_PILOT", 20)
+    monkeypatch.setattr(density_chains, "_PILOT", 20)
     monkeypatch.setattr(rounds, "_EACH", 4)
     other = {"gradients_per_effective": 100.0}
     budgets: list[int] = []

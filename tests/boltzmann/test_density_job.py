@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from genmol.boltzmann import density_job
+from genmol.boltzmann import density_chains
 from genmol.boltzmann.density_job import sample_density
 from genmol.core.errors import InputError
 from samplers.run import Budget
@@ -26,8 +26,8 @@ BOWL = Density(lambda x: -0.5 * x.square().sum(dim=1), Euclidean(2))
 @pytest.fixture(autouse=True)
 def short() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(density_job, "_PILOT", 40)
-        patch.setattr(density_job, "_LEAPS", 5)
+        patch.setattr(density_chains, "_PILOT", 40)
+        patch.setattr(density_chains, "_LEAPS", 5)
         yield
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from genmol.boltzmann import conformer_job, density_job, production
+from genmol.boltzmann import conformer_job, density_chains, density_job, production
 from genmol.boltzmann.engine import sample
 from genmol.boltzmann.settings import Settings
 from genmol.boltzmann.sweep import Moves
@@ -33,7 +33,7 @@ def small() -> Iterator[None]:
         patch.setattr(conformer_job, "sample", partial(sample, settings=settings))
         patch.setattr(conformer_job, "_CHECKS", (800, 800))
         patch.setattr(production, "_FIRST_LOOK", 10)
-        patch.setattr(density_job, "_PILOT", 40)
+        patch.setattr(density_chains, "_PILOT", 40)
         yield
 
 
