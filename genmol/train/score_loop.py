@@ -42,11 +42,13 @@ from genmol.train.loop_subject import Subject
 from genmol.train.run_folder import TrainedModel
 from samplers.run import ResumeError
 from samplers.sampler import StartError
+from samplers.target import TargetError
 
 __all__ = ["check_loop", "train_loop"]
 
 _MINUTES = 10.0  # of a run whose recipe sets no limit
 _USELESS = 0.02  # effective share below which weights are of no use
+_FALLEN = 0.1  # of the best round's; a few heavy weights make it vary by less
 
 
 def train_loop(
@@ -95,10 +97,10 @@ def train_loop(
             wanted="an empty folder, or the same system, settings and seed",
             remedy="choose another --out",
         ) from error
-    except StartError as error:
+    except (StartError, TargetError) as error:
         raise DeliveryError(
-            got=f"chains that cannot begin ({error})",
-            wanted="an energy at samples that had one before",
+            got=f"chains that cannot begin or go on ({error})",
+            wanted="a number for the energy of every sample",
             remedy="check the potential; finished rounds are kept, repeat the command to go on",
         ) from error
     return _result(loop, before, command)
@@ -115,13 +117,13 @@ def check_loop(card: Mapping[str, Any]) -> None:
     if shares[-1] >= _USELESS:
         return
     course = ", ".join(f"{share:.1%}" for share in shares)
-    fallen = shares[-1] < 0.5 * max(shares)
+    fallen = shares[-1] < _FALLEN * max(shares)
     raise DeliveryError(
         got=f"a score that leaves {shares[-1]:.1%} of its paths effective (by round: {course})",
         wanted=f"at least {_USELESS:.0%}",
         remedy="train with a larger --buffer and more --paths, as it was better before"
         if fallen
-        else "go on with more --rounds and --max-minutes",
+        else "go on with more --rounds and --max-minutes, or begin again with more --steps of a path",
     )
 
 

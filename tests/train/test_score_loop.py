@@ -24,7 +24,7 @@ from samplers.hmc import HMC
 from samplers.reweight import expectation
 from samplers.rng import Streams
 from samplers.run import run
-from samplers.target import Counted
+from samplers.target import Counted, Density
 
 TINY = LoopRecipe(
     rounds=4, buffer=300, paths=512, max_steps=240, steps=20, batch_molecules=32, seed=1,
@@ -179,6 +179,14 @@ def test_what_is_refused(tmp_path: Path) -> None:
     (tmp_path / "data/run.json").write_text("{}")
     with pytest.raises(InputError, match="trains on data"):
         train_loop(subject, SHORT, tmp_path / "data")
+
+
+def test_a_potential_that_gives_out_is_said(tmp_path: Path) -> None:
+    toy = DW4()
+    broken = Density(lambda x: toy.log_density(x) * float("nan"), toy.space)
+    subject = replace(Subject.of_toy("dw4", seed=0), target=broken)
+    with pytest.raises(DeliveryError, match="finished rounds are kept"):
+        train_loop(subject, SHORT, tmp_path)
 
 
 @pytest.mark.parametrize(
