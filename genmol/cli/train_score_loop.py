@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genmol.cli.train_common import Row, recipe_of, shown
+from genmol.cli.train_score_config import Config
 from genmol.core.errors import InputError
 from genmol.core.files import write_json
 from genmol.train.loop_recipe import LoopRecipe
 
 if TYPE_CHECKING:
-    from genmol.cli.train_score import Config
     from genmol.train.loop_subject import Subject
 
 __all__ = ["run_loop"]
