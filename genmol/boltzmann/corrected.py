@@ -7,9 +7,9 @@ the largest :math:`\tau \le 1` that leaves a share of them effective, which is t
 .. math:: q^{1-\tau}\, p^\tau
 
 in place of p, q being what the score generates: nearer to p than q is, and p itself as soon as
-:math:`\tau = 1`. Each sample then goes a few steps of a Markov chain that leaves p as it is. That parts
-copies and mends the shape of basins; shares of basins it can leave as they are, so a tempered set is
-biased, and a score that learns from it generates paths of better weights, and so on.
+:math:`\tau = 1`. Each sample then goes a few steps of a Markov chain that leaves p as it is, the more the
+smaller τ is. That parts copies and mends the shape of basins; shares of basins it can leave as they are,
+so a tempered set is biased, and a score that learns from it generates paths of better weights, and so on.
 
 A score that has learnt little also puts particles into each other, where chains would get stuck. So
 weights are truncated first. Older samples have the energies of p, if not its shares, and 96 % of them a
@@ -21,6 +21,7 @@ The gradient at the last step is known, so forces cost nothing more.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,6 +40,7 @@ from samplers.target import Calls, Target
 __all__ = ["Corrected", "corrected", "exponent"]
 
 _HALVINGS = 40
+_MOST = 4.0  # times as many steps where weights are tempered, at most
 _OUTER = 0.02  # of older samples, on each side
 
 
@@ -53,6 +55,7 @@ class Corrected:
         exponent: τ; NaN where no path had a weight.
         kept: share of the paths that had one after truncation.
         resampled: how many began at paths; the others went on from older samples.
+        transitions: steps of each.
         acceptance: mean of the steps.
         calls: that the steps took.
     """
@@ -63,6 +66,7 @@ class Corrected:
     exponent: float
     kept: float
     resampled: int
+    transitions: int
     acceptance: float
     calls: Calls
 
@@ -109,7 +113,7 @@ def corrected(
         target: the density p.
         kernel: leaves p as it is; its step size stays.
         count: of samples.
-        transitions: steps of each, at least one.
+        transitions: steps of each where nothing is tempered, 1/τ as many elsewhere, at least one.
         share: of the paths with a weight that resampling leaves effective.
         seed: of the streams.
         checkpoint: file to resume from.
@@ -125,6 +129,8 @@ def corrected(
     begin = [x[systematic(tau * logs, streams, count=resampled)]] if resampled else []
     if (rest := count - resampled) > 0:
         begin.append(points[torch.linspace(0, len(points) - 1, rest).long()])
+    more = min(1 / tau, _MOST) if tau > 0 else _MOST  # NaN is not
+    transitions = math.ceil(transitions * more)
     found = run(
         kernel, target, torch.cat(begin), seed=seed, draws=transitions, checkpoint=checkpoint,
         identity=identity,
@@ -137,6 +143,7 @@ def corrected(
         exponent=tau,
         kept=float(alive.double().mean()),
         resampled=resampled,
+        transitions=transitions,
         acceptance=float(found.details["acceptance"].mean()),
         calls=total_calls(found),
     )

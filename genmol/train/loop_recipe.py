@@ -23,7 +23,8 @@ class LoopRecipe(ScoreRecipe):
         rounds: of training, generating and correcting; 0 with --data.
         buffer: samples that are trained on, at most; half of them are new in each round.
         paths: that each round generates, one energy each.
-        transitions: of the chains that move what is resampled, in each round.
+        transitions: of the chains that move what is resampled, in each round; up to four times as many
+            where weights are tempered.
         leaps: gradients of a transition's trajectory.
         effective_share: of the paths of a round that resampling leaves effective: weights are
             tempered until it is reached.

@@ -8,6 +8,7 @@ finds the same samples, save where the clock ends a training.
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -35,6 +36,7 @@ from samplers.target import Counted
 __all__ = ["Rounds", "Row"]
 
 _CHAINS, _WARM_UP, _DRAWS, _THIN = 32, 40, 8, 2  # of the first buffer
+_ACCEPTANCE, _GAIN = 0.75, 2.0  # wanted; change of the log step size for what is missing
 _LEAST = 0.25  # of a round's time for its training
 
 Row = dict[str, Any]
@@ -168,11 +170,11 @@ class Rounds:
 
     def _corrected(self, number: int, buffer: Buffer) -> tuple[Buffer, Row]:
         """Samples from the paths of the last round, and what there is to say of them."""
-        recipe, last = self.recipe, self.folder(self.done)
+        recipe, last, step = self.recipe, self.folder(self.done), self._step()
         found = corrected(
             Weighted.load(last / "paths.pt", self.subject.identity),
             (buffer.x, buffer.log_density), self.subject.target,
-            self.subject.kernel(recipe.leaps, self.rows[0]["step_size"]),
+            self.subject.kernel(recipe.leaps, step),
             count=recipe.buffer // 2, transitions=recipe.transitions, share=recipe.effective_share,
             seed=self._seed(number, "correction"), checkpoint=self.folder(number) / "chains.pt",
             identity=f"{self.subject.identity} {number}",
@@ -182,10 +184,17 @@ class Rounds:
             "exponent": found.exponent,
             "kept": found.kept,
             "resampled": found.resampled,
+            "transitions": found.transitions,
+            "step_size": step,
             "acceptance": found.acceptance,
             "energies": found.calls.energies,
             "gradients": found.calls.gradients,
         }
+
+    def _step(self) -> float:
+        """Of chains: as the last ones went, longer or shorter by how many of its moves were accepted."""
+        row = next(row for row in reversed(self.rows) if "step_size" in row)
+        return float(row["step_size"] * math.exp(_GAIN * (row["acceptance"] - _ACCEPTANCE)))
 
     def _plan(self, number: int) -> ScoreRecipe:
         """The recipe of a round's training; of one that has begun, as it began."""

@@ -21,7 +21,8 @@ def test_a_training_without_data_is_held_against_chains(monkeypatch: pytest.Monk
     assert len(row["shares"]) == 2
     assert row["calls"] == row["energies"] + row["gradients"]
     assert row["energies"] == 2 * 512
-    assert row["gradients"] == 32 * (1 + 56 * 8) + 100 + 50 * (1 + 4 * 8)
+    transitions = row["rounds"][2]["transitions"]
+    assert row["gradients"] == 32 * (1 + 56 * 8) + 100 + 50 * (1 + transitions * 8)
     cost = row["chains"]["gradients_per_effective"]
     assert row["chains_effective"] == pytest.approx(row["calls"] / cost)
     assert row["break_even"] > 0

@@ -84,9 +84,12 @@ def test_older_samples_go_on_where_paths_are_lost() -> None:
     assert none.resampled == 0
     assert math.isnan(none.exponent)
     assert none.x.shape == (40, 4, 2)
+    assert none.transitions == 4
     some = found(torch.where(torch.arange(10) < 3, 0.0, logs))
     assert some.resampled == 3
     assert some.kept == pytest.approx(0.3)
     assert some.exponent == 1.0
+    assert some.transitions == 1
+    assert found(-1.0 * torch.arange(10).double() ** 2).transitions > 1
     # pairs so far apart that no chain would come back: not one of them is begun at
     assert found(torch.zeros(10).double(), scale=3.0).resampled == 0
