@@ -135,7 +135,7 @@ def _lines(rows: list[dict[str, Any]]) -> list[str]:
     found = [
         (
             f"{row['round']:5d}  {row['effective_share']:14.1%}  {float(row['pareto_k']):8.2f}  "
-            f"{row.get('exponent', float('nan')):8.2f}  {row['energies']:8d}  {row['gradients']:9d}"
+            f"{float(row.get('exponent', 'nan')):8.2f}  {row['energies']:8d}  {row['gradients']:9d}"
         )
         for row in rows
         if "paths" in row

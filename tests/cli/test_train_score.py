@@ -45,7 +45,7 @@ def loops(monkeypatch):
     rows = [
         {"round": 0, "energies": 3, "gradients": 40},
         {"round": 1, "paths": 512, "effective_share": 0.25, "pareto_k": "inf", "energies": 512,
-         "gradients": 0},
+         "gradients": 0, "exponent": "nan"},
     ]  # fmt: skip
     card = {"training": {"loop": {"energies": 515, "gradients": 40, "rounds": rows}}}
 
