@@ -17,6 +17,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -260,15 +261,21 @@ def _sampled(
     if choice.method == "psm":
         assert score is not None
 
+        own = None if folder is None else folder / "instead"
+
+        @cache
+        def plan() -> Choice:
+            return _planned(problem, replace(request, method="auto"), cheaper, own)
+
         def instead(left: Budget) -> Ensemble:
-            own = None if folder is None else folder / "instead"
             asked = replace(request, method="auto", calls=left.calls, seconds=left.seconds)
-            plan = _planned(problem, replace(request, method="auto"), cheaper, own)
-            return _sampled(problem, asked, plan, cheaper, None, workers, own, progress)
+            return _sampled(problem, asked, plan(), cheaper, None, workers, own, progress)
 
         return sample_psm(
-            problem, score, seed=request.seed, instead=instead, budget=budget, workers=workers,
-            folder=folder, progress=progress,
+            problem, score, seed=request.seed, instead=instead,
+            # a cheaper potential that proposes asks the dear one less often than chains do
+            chains=lambda: plan().method == "tempering",
+            budget=budget, workers=workers, folder=folder, progress=progress,
         )  # fmt: skip
     if choice.method == "smc":
         particles = SMCSettings().particles

@@ -10,7 +10,8 @@ A score that knows stereo, too, has fewer symmetries: renumberings that keep the
 specifies, and no mirror. So a frame with another form has weight zero, though an exchange of equal atoms
 or a reflection would mend it: what the score does not draw equally often must not be counted as if.
 
-Where weights vary too much to be used, another method takes over, and the record says so.
+Where weights vary too much to be used, chains go to ends of fresh paths if that can be expected
+(:mod:`genmol.boltzmann.conformer_paths`), or else another method takes over; the record says so.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from genmol.boltzmann.conformer_paths import sample_paths
 from genmol.boltzmann.engine import remaining
 from genmol.boltzmann.ensemble import Ensemble
 from genmol.boltzmann.generator import ScoreGenerator
@@ -74,6 +76,7 @@ def sample_psm(
     *,
     seed: int,
     instead: Callable[[Budget], Ensemble],
+    chains: Callable[[], bool] = lambda: True,
     budget: Budget | None = None,
     workers: int = 1,
     folder: Path | None = None,
@@ -85,7 +88,9 @@ def sample_psm(
         problem: molecule, potential, temperature, conformers to compare with.
         score: that knows the molecule at the temperature.
         seed: of the streams.
-        instead: samples by chains, within what is left of the budget, where weights are of no use.
+        instead: samples by another method, within what is left of the budget, where weights are of no
+            use, nor are chains.
+        chains: whether chains may be tried first, which need their hundred calls for an effective draw.
         budget: what ends it, 1000 effective draws when None.
         workers: processes that paths are shared over; the draws are the same.
         folder: for checkpoints; none are kept when None.
@@ -100,6 +105,7 @@ def sample_psm(
     generator = ScoreGenerator.piloted(
         score.model, score.system(problem.species), steps=score.steps, seed=seed
     )
+    fold = fold_of(problem.species, detailed=score.model.config.detailed)
     zero = float(problem.start_energies.min())
     target = Counted.of(problem.target(reference_energy=zero))
     wanted = budget.effective if budget.effective is not None else float("inf")
@@ -116,10 +122,16 @@ def sample_psm(
                 generator, target, seed=seed, wanted=wanted, folder=where,
                 effective=lambda found: effective_draws(problem, found, zero)[0],
                 budget=remaining(budget, conformers.energies, 0.0),
-                identity=problem.identity(generator.identity),
-                fold=fold_of(problem.species, detailed=score.model.config.detailed),
-                workers=workers, progress=told,
+                identity=problem.identity(generator.identity), fold=fold, workers=workers, progress=told,
             )  # fmt: skip
+            other: Ensemble | None = None
+            if useless := stopped == "weights" or found.tail > _HEAVY:
+                left = remaining(budget, conformers.energies + found.energies, found.seconds)
+                if chains():
+                    other = sample_paths(
+                        problem, generator, found, fold=fold, seed=seed, budget=left, folder=where,
+                        progress=progress,
+                    )  # fmt: skip
         except ResumeError as error:
             raise InputError(
                 got=f"{where} with the checkpoints of other work ({error})",
@@ -134,13 +146,12 @@ def sample_psm(
             "pareto_k": found.tail,
         }
         made = Calls(energies=found.energies)
-        if stopped == "weights" or found.tail > _HEAVY:
-            spent = conformers.energies + found.energies
-            chains = instead(remaining(budget, spent, found.seconds))
+        if useless:
+            other = instead(left) if other is None else other
             return replace(
-                chains, method=f"{chains.method}, as weights of the score vary too much",
-                calls={"generation": made, **chains.calls}, notes={**chains.notes, **notes},
-                seconds=chains.seconds + found.seconds,
+                other, method=f"{other.method}, as weights of the score vary too much",
+                calls={"generation": made, **other.calls}, notes={**other.notes, **notes},
+                seconds=other.seconds + found.seconds,
             )  # fmt: skip
     alive = found.alive
     logs = found.log_weights[alive]

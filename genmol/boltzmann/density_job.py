@@ -150,7 +150,7 @@ def sample_density(
                         system, starts, Drawn.of_weighted(first, system.thermal.kT, stopped), n=n,
                         method="psm: weighted draws of a trained score", checking=checking, seed=seed,
                     )  # fmt: skip
-                x = resampled(first, runs, seed=seed)
+                x = first.x[resampled(first, runs, seed=seed)]
                 budget = remaining(budget, first.energies, first.seconds)
             chains = chains_for(
                 system, x, method, seed=seed, folder=where,

@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import Final
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from genmol.boltzmann.generator import ScoreGenerator
@@ -94,12 +94,12 @@ def fitting_moves(
     return path_moves(generator, fold=fold, tries=tries, every=every), rate
 
 
-def resampled(found: Weighted, runs: int, *, seed: int) -> Float[Tensor, "runs *shape"]:
-    """Where chains begin: at draws chosen by their weights.
+def resampled(found: Weighted, count: int, *, seed: int) -> Int[Tensor, " count"]:
+    """Which draws chains begin at: some chosen by their weights.
 
     Args:
         found: draws of the generator.
-        runs: chains.
+        count: how many.
         seed: of the choice.
 
     Raises:
@@ -107,4 +107,4 @@ def resampled(found: Weighted, runs: int, *, seed: int) -> Float[Tensor, "runs *
     """
     if not bool(found.alive.any()):
         raise StartError("no draw of the trained score has a density")
-    return found.x[systematic(found.log_weights, Streams.of(seed=seed, chains=1), count=runs)]
+    return systematic(found.log_weights, Streams.of(seed=seed, chains=1), count=count)
