@@ -23,16 +23,16 @@ as a full one: trainings of different lengths do not mix. Machines are recorded 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from genmol.benchmark.psm_molecules import HELD_OUT
+from genmol.benchmark.sections import measure_rows
 from genmol.benchmark.store import Store
 from genmol.core.environment import CORE_PACKAGES, hardware, versions
-from genmol.core.parallel import parallel_map
 
 if TYPE_CHECKING:
     from genmol.benchmark.scf import Rows
@@ -198,23 +198,11 @@ def measure_psm(
         for key in keys
         if section in wanted and _open(store.rows(section).get(key), plan.scope)
     ]
-    shared = [task for task in tasks if task[0] not in _TIMED]
     make = partial(psm_row, plan=plan, places=places)
-
-    def rows() -> Iterator[tuple[str, dict[str, Any]]]:
-        for outcome in parallel_map(make, shared, workers=workers):
-            section, key = shared[outcome.index]
-            row = {**outcome.unwrap(), "scope": plan.scope}
-            store.add(section, key, row)
-            yield f"{section} {key}", row
-        for section, key in (task for task in tasks if task[0] in _TIMED):
-            row = {**make((section, key)), "scope": plan.scope}
-            store.add(section, key, row)
-            yield f"{section} {key}", row
-
-    for _ in progress(rows(), "psm", len(tasks)):
-        pass
-    return store.data
+    return measure_rows(
+        store, tasks, make=make, alone=make, timed=_TIMED, workers=workers,
+        progress=lambda rows: progress(rows, "psm", len(tasks)), more={"scope": plan.scope},
+    )  # fmt: skip
 
 
 def psm_store(path: Path, *, scope: str, threads: int = 1, resume: bool = False) -> Store:

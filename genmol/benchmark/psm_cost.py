@@ -1,7 +1,8 @@
 r"""What corrected draws of the trained scores of toys cost, if they are right, and how long they take.
 
 Draws are those of ``sample_density(method="psm")``: weighted ones, one energy each, and where weights are
-of no use the chains that begin at them, which may go to ends of fresh paths, too. What the certificate spends is not counted.
+of no use the chains that begin at them, which may go to ends of fresh paths, too. What the certificate
+spends is not counted.
 
 *Cost.* Energies and gradients for an effective draw, after what is spent before the first draw that
 counts (pilot, burn-in, weighted draws that only begin chains), which stands beside. Hamiltonian Monte

@@ -24,15 +24,15 @@ name them all. A timed row that can use several processes says how many it had.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
+from genmol.benchmark.sections import measure_rows
 from genmol.benchmark.store import Store
 from genmol.core.environment import CORE_PACKAGES, hardware, versions
-from genmol.core.parallel import parallel_map
 
 if TYPE_CHECKING:
     from genmol.benchmark.sample_molecules import Effort
@@ -176,23 +176,11 @@ def measure_sample(
         for key in keys
         if section in wanted and key not in store.rows(section)
     ]
-    shared = [task for task in tasks if task[0] not in _TIMED]
-    timed = [task for task in tasks if task[0] in _TIMED]
-
-    def rows() -> Iterator[tuple[str, dict[str, Any]]]:
-        for outcome in parallel_map(partial(sample_row, plan=plan), shared, workers=workers):
-            section, key = shared[outcome.index]
-            row = outcome.unwrap()
-            store.add(section, key, row)
-            yield f"{section} {key}", row
-        for section, key in timed:
-            row = sample_row((section, key), plan=plan, workers=workers)
-            store.add(section, key, row)
-            yield f"{section} {key}", row
-
-    for _ in progress(rows(), "sample", len(tasks)):
-        pass
-    return store.data
+    return measure_rows(
+        store, tasks, make=partial(sample_row, plan=plan),
+        alone=partial(sample_row, plan=plan, workers=workers), timed=_TIMED, workers=workers,
+        progress=lambda rows: progress(rows, "sample", len(tasks)),
+    )  # fmt: skip
 
 
 def sample_store(path: Path, *, scope: str, threads: int = 1, resume: bool = False) -> Store:
