@@ -20,27 +20,22 @@ Calls of U: those of the lessons, of the burn-in, and one a draw. Those of V are
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from genmol.boltzmann.engine import phases, remaining, sample
 from genmol.boltzmann.ensemble import Ensemble, Replicas
 from genmol.boltzmann.ledger import Ledger, failures, sweeps
+from genmol.boltzmann.lessons import Asked, Lessons
 from genmol.boltzmann.problem import Problem
 from genmol.boltzmann.production import produce
 from genmol.boltzmann.settings import Settings, Stage, Watch, working_folder
-from genmol.boltzmann.surrogate import Corrected
 from genmol.boltzmann.sweep import Confined, Frozen, Moves
-from genmol.boltzmann.terms import fitted
 from genmol.core.errors import InputError
-from genmol.core.files import atomic_path
 from genmol.core.jsonable import jsonable
 from genmol.potentials.contract import Potential
 from samplers.moves import DelayedAcceptance
@@ -50,7 +45,6 @@ from samplers.target import Calls
 
 __all__ = ["DelayedSettings", "sample_delayed"]
 
-_PORTION = 16  # frames of U between saves
 _SPREAD = 8.0  # frames of a lesson for each effective draw
 
 
@@ -150,9 +144,7 @@ def _taught(
     """Cheap ensembles and lessons in turn; the last ensemble is of the V that stays."""
     potential, seconds = cheap, 0.0
     calls_of: dict[str, Calls] = {}
-    x = torch.zeros(0, problem.species.n_atoms, 3, dtype=torch.float64)
-    energies, forces, errors = x[:, 0, 0], x, list[float]()
-    asked = failed = 0
+    lessons, errors = Lessons.none(problem, cheap), list[float]()
     for k, frames in enumerate((*settings.lessons, 0)):
         # a lesson needs frames that are spread; the last ensemble, a place for each run to begin
         wanted = frames / _SPREAD if frames else 1.0 * settings.runs
@@ -173,56 +165,16 @@ def _taught(
         if not frames:
             break
         index = torch.linspace(0, ensemble.count - 1, min(frames, ensemble.count)).long()
-        found = _Lesson.of(problem, ensemble.positions[index], where / f"lesson-{k}.pt", identity)
-        asked, seconds = asked + len(index), seconds + found.seconds
-        failed += int((~found.energies.isfinite()).sum())
-        seen = found.energies.isfinite()
-        errors.append(float((found.energies[seen] - ensemble.energies[index][seen]).std()))
-        plain = replace(problem, potential=cheap, confined=False)
-        own = plain.target().evaluate(found.x[seen])
-        made.gradients += int(seen.sum())
-        x = torch.cat([x, found.x[seen]])
-        energies = torch.cat([energies, found.energies[seen] + own.log_density * problem.kT])
-        forces = torch.cat([forces, found.forces[seen] - own.gradient * problem.kT])
-        potential = Corrected(cheap, fitted(problem.species, x, energies, forces))
+        found = Asked.of(problem, ensemble.positions[index], where / f"lesson-{k}.pt", identity)
+        seconds += found.seconds
+        errors.append(float((found.energies - ensemble.energies[index])[found.known].std()))
+        lessons = lessons.with_(found)
+        made.gradients += int(found.known.sum())
+        potential = lessons.learnt
     return _Taught(
-        potential, ensemble, Calls(gradients=asked), calls_of, failed, tuple(errors), seconds
-    )
-
-
-@dataclass(frozen=True, eq=False)
-class _Lesson:
-    """U and its forces at frames of V."""
-
-    x: Tensor
-    energies: Tensor
-    forces: Tensor
-    seconds: float
-
-    @classmethod
-    def of(
-        cls, problem: Problem, x: Float[Tensor, "n n_atoms 3"], file: Path, identity: str
-    ) -> _Lesson:
-        """Computed portion by portion, each saved; what was computed before is read."""
-        target, done = problem.target(), cls(x[:0], x[:0, 0, 0], x[:0], 0.0)
-        if file.exists():
-            content = torch.load(file, weights_only=True)
-            if content.pop("identity") != identity:
-                raise ResumeError(f"{file} is of other work")
-            done = cls(**content)
-        while len(done.x) < len(x):
-            began = time.monotonic()
-            part = x[len(done.x) : len(done.x) + _PORTION]
-            found = target.evaluate(part)
-            done = cls(
-                x=torch.cat([done.x, part]),
-                energies=torch.cat([done.energies, -found.log_density * target.kT]),
-                forces=torch.cat([done.forces, found.gradient * target.kT]),
-                seconds=done.seconds + time.monotonic() - began,
-            )
-            with atomic_path(file) as temporary:
-                torch.save({"identity": identity, **vars(done)}, temporary)
-        return done
+        potential, ensemble, Calls(gradients=lessons.asked), calls_of, lessons.failed,
+        tuple(errors), seconds,
+    )  # fmt: skip
 
 
 def _decided(
