@@ -33,6 +33,8 @@ The rules:
 ``smooth``         K = k(t) with B one number for each element: :func:`stiffness_of`
 ``modes``          K with B a matrix between particles, ⅓ β² E[F_i · F_j] in space: stiff motions
                    of groups cross over to g_D at lower noise than soft ones
+``springs``        K from the curvature of springs between pairs at x_t, whose stiffness is that of
+                   least variance (:mod:`genmol.boltzmann.springs`)
 =================  =========================================================================
 
 B between particles is the average of the full one over rotations, so that K commutes with them.
@@ -60,6 +62,7 @@ from torch import Tensor
 from genmol.boltzmann.rules import Rule
 from genmol.boltzmann.score_batch import ScoreBatch
 from genmol.boltzmann.score_model import ScoreModel
+from genmol.boltzmann.springs import Springs
 from genmol.core.errors import InputError
 
 __all__ = ["Mixing", "modes_of", "objective", "squared_error", "stiffness_of"]
@@ -104,17 +107,25 @@ class Mixing:
         modes: of :func:`modes_of`, for the rule of that name, which needs frames of one system.
         threshold: σ √B, B the mean over elements, at which the piecewise rule goes over; where both
             targets have the same variance by default.
+        springs: for the rule of that name.
 
     Raises:
-        InputError: the rule ``modes`` without modes, or another one with them.
+        InputError: the rules ``modes`` and ``springs`` without theirs, or another one with them.
     """
 
     rule: Rule
     stiffness: Mapping[int, float]
     modes: tuple[Tensor, Tensor] | None = None
     threshold: float = 1.0
+    springs: Springs | None = None
 
     def __post_init__(self) -> None:
+        if (self.rule == "springs") != (self.springs is not None):
+            raise InputError(
+                got=f"the rule {self.rule!r} {'without' if self.springs is None else 'with'} springs",
+                wanted="springs that were measured for the rule 'springs', and for no other",
+                remedy="measure them with measured_springs()",
+            )
         if (self.rule == "modes") != (self.modes is not None):
             raise InputError(
                 got=f"the rule {self.rule!r} {'with' if self.modes is not None else 'without'} modes",
@@ -130,7 +141,7 @@ class Mixing:
         return table
 
     def share(self, sigma: Float[Tensor, " n"], numbers: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
-        """K of each atom, for all rules but ``modes``.
+        """K of each atom, for all rules but ``modes`` and ``springs``.
 
         Args:
             sigma: of each atom.
@@ -175,7 +186,7 @@ class Mixing:
     def second_moment(
         self, sigma: Float[Tensor, " n"], numbers: Int[Tensor, " n"]
     ) -> Float[Tensor, " n"]:
-        """Mean square of a coordinate of g_K, of each atom; of ``smooth`` for ``modes``.
+        """Mean square of a coordinate of g_K, of each atom; of ``smooth`` for ``modes`` and ``springs``.
 
         Args:
             sigma: of each atom.
@@ -238,8 +249,14 @@ def squared_error(
     )
     noise = batch.centred(noise * batch.axes)
     each = sigma[batch.graph_index]
-    score = model(batch, batch.x + each[:, None] * noise, sigma)
-    target = batch.centred(mixing.target(noise, batch.forces, each, batch.numbers))
+    x = batch.x + each[:, None] * noise
+    score = model(batch, x, sigma)
+    if mixing.springs is None:
+        target = mixing.target(noise, batch.forces, each, batch.numbers)
+    else:
+        denoising = -noise / each[:, None]
+        target = denoising + mixing.springs(batch, x, sigma, batch.forces - denoising)
+    target = batch.centred(target)
     normal = 1 / model.variance(sigma, batch)[batch.graph_index]
     unit = (mixing.second_moment(each, batch.numbers) - normal).clamp_min(1e-4 * normal)
     square = (score - target).square().sum(dim=1) / unit

@@ -4,5 +4,5 @@ from typing import Literal, get_args
 
 __all__ = ["RULES", "Rule"]
 
-Rule = Literal["smooth", "modes", "piecewise", "denoising", "potential"]
+Rule = Literal["springs", "smooth", "modes", "piecewise", "denoising", "potential"]
 RULES: tuple[Rule, ...] = get_args(Rule)

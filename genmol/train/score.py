@@ -33,6 +33,7 @@ from torch import Tensor
 from genmol.boltzmann.psm import Mixing, modes_of, objective, squared_error, stiffness_of
 from genmol.boltzmann.score_batch import ScoreBatch, ScoreFrame
 from genmol.boltzmann.score_model import ScoreModel, ScoreModelConfig
+from genmol.boltzmann.springs import Springs, measured_springs
 from genmol.core.environment import versions
 from genmol.core.errors import InputError
 from genmol.core.files import check_writable, write_json
@@ -174,7 +175,10 @@ def _task(
     if recipe.rule == "modes":
         shape = (len(training), -1, 3)
         modes = modes_of(whole.forces.reshape(shape)[..., :d], whole.weight)
-    mixing = Mixing(recipe.rule, stiffness_of(whole), modes, recipe.threshold)
+    springs = None
+    if recipe.rule == "springs":
+        springs = _springs(model.config, training, recipe.seed)
+    mixing = Mixing(recipe.rule, stiffness_of(whole), modes, recipe.threshold, springs)
     pairs = max(e.system.pairs.shape[1] for e in training)
     wanted = min(recipe.batch_molecules, max(1, recipe.batch_pairs // pairs))
 
@@ -200,6 +204,17 @@ def _task(
         evaluate=evaluate,
         collate=lambda items: ScoreBatch.collate(items, dtype=dtype),
     )
+
+
+def _springs(config: ScoreModelConfig, training: Sequence[ScoreFrame], seed: int) -> Springs:
+    """Measured on the data, the same again in a run that is resumed."""
+    low, high = config.low, config.high
+    stiffness = sum(config.stiffness.values()) / len(config.stiffness)
+    springs = Springs(
+        low=low, high=high, stiffness=stiffness, attributes=config.attributes,
+        cutoff=config.cutoff, decay=config.decay,
+    )  # fmt: skip
+    return measured_springs(training, springs, low=low, high=high, seed=seed)
 
 
 def _config(recipe: ScoreRecipe, whole: ScoreBatch, *, detailed: bool) -> ScoreModelConfig:

@@ -15,10 +15,10 @@ class ScoreRecipe(Recipe):
     """How a model of the score is trained.
 
     Attributes:
-        rule: what the score learns from: forces and noise, mixed by the noise level (``smooth``) or
-            by that and the stiffness of each direction (``modes``); forces below a noise level and
-            the noise above it (``piecewise``); the noise alone (``denoising``); or the forces alone
-            (``potential``).
+        rule: what the score learns from: forces and noise, mixed by the noise level and the stiffness
+            of pairs there (``springs``), by the noise level (``smooth``), or by that and the stiffness
+            of each direction on average (``modes``); forces below a noise level and the noise above it
+            (``piecewise``); the noise alone (``denoising``); or the forces alone (``potential``).
         threshold: noise level at which ``piecewise`` changes over, in units of 1/√B (see
             :mod:`genmol.boltzmann.psm`).
         schedule_low: lowest noise level, in the unit of the data; chosen from the data by default.
@@ -28,7 +28,7 @@ class ScoreRecipe(Recipe):
             of its own, until a batch is full.
     """
 
-    rule: Rule = "smooth"
+    rule: Rule = "springs"
     threshold: float = 1.0
     schedule_low: float | None = None
     schedule_high: float | None = None
