@@ -88,7 +88,7 @@ def test_goes_on_after_a_kill(frames: Frames, tmp_path: Path) -> None:
     assert all(torch.equal(one[key], other[key]) for key in one)
 
 
-@pytest.mark.parametrize("rule", ["modes", "piecewise", "denoising", "potential"])
+@pytest.mark.parametrize("rule", ["smooth", "modes", "piecewise", "denoising", "potential"])
 def test_every_rule(rule: str, frames: Frames, tmp_path: Path) -> None:
     recipe = RECIPE.changed(rule=rule, max_steps=10)
     assert trained(frames, tmp_path, recipe).steps == 10
@@ -102,7 +102,7 @@ def test_what_is_refused(frames: Frames, tmp_path: Path) -> None:
         trained(other, tmp_path / "run", short)
     with pytest.raises(InputError, match="no-resume"):
         trained(frames, tmp_path / "run", short, resume=False)
-    with pytest.raises(InputError, match="rule was smooth, is denoising"):
+    with pytest.raises(InputError, match="rule was springs, is denoising"):
         trained(frames, tmp_path / "run", short.changed(rule="denoising"))
     with pytest.raises(InputError, match="5 frames"):
         trained(frames.take(np.arange(5)), tmp_path / "few", short)
