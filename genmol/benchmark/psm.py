@@ -120,17 +120,17 @@ def full_psm() -> PsmPlan:
                 for name in SYSTEMS
                 for frames in (100, 1000)
                 for seed in seeds
-                for rule in ("smooth", "denoising")
+                for rule in ("springs", "denoising")
             ),
             "loop": ("lj13", "dw4"),
             "bands": _TOYS,
             "cost": _TOYS,
-            "biased": tuple(f"{rule} {s}" for s in seeds for rule in ("smooth", "denoising")),
+            "biased": tuple(f"{rule} {s}" for s in seeds for rule in ("springs", "denoising")),
             "mixture": tuple(map(str, seeds)),
             "time": ("lj13", "lj55 training"),
             "amortised": tuple(HELD_OUT),
         },
-        minutes={"": 1.0, "lj55": 3.0},
+        minutes={"": 1.0, "dw4": 0.5, "lj55": 3.0, "aspirin": 2.0, "Ac-Ala3-NHMe": 3.0},
         loops={"": 5.0, "lj13": 15.0},
         count={"": 1000, "lj55": 300, "Ac-Ala3-NHMe": 300},
         gradients={"dw4": 1_000_000, "lj13": 1_000_000, "lj55": 400_000},
@@ -146,12 +146,12 @@ def quick_psm() -> PsmPlan:
             "data": tuple(
                 f"{name} 100 {rule} 0"
                 for name in ("lj13", "dw4")
-                for rule in ("smooth", "denoising")
+                for rule in ("springs", "denoising")
             ),
             "loop": (),
             "bands": (),
             "cost": ("dw4",),
-            "biased": ("smooth 0", "denoising 0"),
+            "biased": ("springs 0", "denoising 0"),
             "mixture": ("0",),
             "time": (),
             "amortised": (),

@@ -42,7 +42,7 @@ def _main() -> None:
     set_threads(1)
     job = json.load(sys.stdin)
     frames = toy_frames(job["toy"], job["frames"], Path(job["cache"]))
-    found = trained(frames, rule="smooth", minutes=job["minutes"], seed=0, toy=job["toy"])
+    found = trained(frames, rule="springs", minutes=job["minutes"], seed=0, toy=job["toy"])
     json.dump({"peak_mib": peak_mib(), "steps": found.steps}, sys.stdout)
 
 

@@ -92,29 +92,29 @@ def _mixture(rows: Section) -> str:
 
 
 def _data(rows: Section) -> str:
-    head = ("system", "frames", "metric", "data against data", "smooth", "denoising", "better")
+    head = ("system", "frames", "metric", "data against data", "springs", "denoising", "better")
     body: list[tuple[object, ...]] = []
     for (name, frames), contest in contests(rows).items():
-        first = contest.rows["smooth"][0]
+        first = contest.rows["springs"][0]
         for metric, words in _METRICS.items():
             if metric not in first["metrics"]:
                 continue
-            ours, theirs = (contest.values(rule, metric) for rule in ("smooth", "denoising"))
+            ours, theirs = (contest.values(rule, metric) for rule in ("springs", "denoising"))
             body.append(
                 (
                     name, frames, words, _number(float(first["floor"][metric])), _spread(ours),
-                    _spread(theirs), "smooth" if fmean(ours) < fmean(theirs) else "denoising",
+                    _spread(theirs), "springs" if fmean(ours) < fmean(theirs) else "denoising",
                 )
             )  # fmt: skip
         factor = math.exp(min(abs(contest.gain), 50.0))
         spread = contest.spread
         surely = "" if spread is None or abs(contest.gain) > spread else ", within the spread"
-        better = "smooth" if contest.gain > 0 else "denoising"
+        better = "springs" if contest.gain > 0 else "denoising"
         body.append((name, frames, "all, geometric mean", "", "", "",
                      f"**{better}** by {_number(factor)}{surely}"))  # fmt: skip
     title = (
         "Generated without correction, against frames not trained on, after equal processor time: "
-        "potential score matching (smooth) and denoising."
+        "potential score matching (springs) and denoising."
     )
     return f"{title}\n\n{table(head, body)}"
 

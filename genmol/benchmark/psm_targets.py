@@ -42,7 +42,7 @@ class Contest:
 
     def __init__(self, rows: Sequence[Row]) -> None:
         self.rows = {
-            rule: [row for row in rows if row["rule"] == rule] for rule in ("smooth", "denoising")
+            rule: [row for row in rows if row["rule"] == rule] for rule in ("springs", "denoising")
         }
         self.complete = all(self.rows.values())
 
@@ -60,13 +60,13 @@ class Contest:
     @property
     def gain(self) -> float:
         """How much better, as the logarithm of a factor; negative where worse."""
-        ours, theirs = fmean(self.logs("smooth")), fmean(self.logs("denoising"))
+        ours, theirs = fmean(self.logs("springs")), fmean(self.logs("denoising"))
         return 0.0 if ours == theirs else theirs - ours
 
     @property
     def spread(self) -> float | None:
         """Of a difference over seeds; None of single ones."""
-        return seeds_apart(self.logs("smooth"), self.logs("denoising"))
+        return seeds_apart(self.logs("springs"), self.logs("denoising"))
 
     @property
     def behind(self) -> float | None:
@@ -163,8 +163,8 @@ def _data_targets(rows: Mapping[str, Row], wanted: Sequence[str]) -> list[Target
 
 
 def _biased_targets(rows: list[Row], wanted: Sequence[str]) -> list[Target]:
-    ours = [row for row in rows if row["rule"] == "smooth"]
-    expected = sum(key.startswith("smooth") for key in wanted)
+    ours = [row for row in rows if row["rule"] == "springs"]
+    expected = sum(key.startswith("springs") for key in wanted)
     outside = sum(not row["inside"] for row in ours)
     must, goal = _SIGMAS
     return [

@@ -199,10 +199,14 @@ class Mixing:
 def objective(
     model: ScoreModel, batch: ScoreBatch, mixing: Mixing, generator: torch.Generator
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    r"""Mean square of s − g_K over all levels of noise, log σ uniform.
+    r"""Mean of σ² |s − g_K|² over all levels of noise, log σ uniform.
 
-    Every level counts by the inverse of the mean square of its target about the normal law, so that
-    the loss of a network that has learnt nothing is 1 for every rule.
+    By this weight (maximum likelihood; Song et al. 2021) the loss bounds what is lost in samples: paths
+    of the score diverge from those of the data by
+    :math:`\int \sigma^2\, E|s - \nabla \log p_\sigma|^2\, d\log\sigma`, which effective sizes fall
+    with. For K = 0 it is the usual loss of denoising. Low noise, where forces make errors small, gets
+    no more than its due; and no level more than the inverse mean square of its target, which matters
+    for K = 1 alone.
 
     Args:
         model: the score.
@@ -235,7 +239,7 @@ def squared_error(
     sigma: Float[Tensor, " frames"],
     generator: torch.Generator,
 ) -> Float[Tensor, " frames"]:
-    """Of each frame, noised to a level of its own, per degree of freedom and in units of the target.
+    """σ² |s − g_K|² of each frame, noised to a level of its own, per degree of freedom.
 
     Args:
         model: the score.
@@ -257,7 +261,7 @@ def squared_error(
         denoising = -noise / each[:, None]
         target = denoising + mixing.springs(batch, x, sigma, batch.forces - denoising)
     target = batch.centred(target)
-    normal = 1 / model.variance(sigma, batch)[batch.graph_index]
-    unit = (mixing.second_moment(each, batch.numbers) - normal).clamp_min(1e-4 * normal)
-    square = (score - target).square().sum(dim=1) / unit
+    moment = mixing.second_moment(each, batch.numbers)
+    weight = each.square().minimum(1 / moment.clamp_min(1e-30))
+    square = weight * (score - target).square().sum(dim=1)
     return batch.total(square) / batch.degrees

@@ -162,9 +162,7 @@ def measured_springs(
     optimizer = torch.optim.Adam(springs.parameters(), lr=_RATE)
     fading = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, _STEPS)
     picks = torch.randint(len(frames), (_BATCHES, count), generator=generator).tolist()
-    batches = [
-        ScoreBatch.collate([frames[k] for k in pick], dtype=torch.float64) for pick in picks
-    ]
+    batches = [ScoreBatch.collate([frames[k] for k in pick], dtype=torch.float64) for pick in picks]
     for step in range(_STEPS):
         batch = batches[step % _BATCHES]
         share = torch.rand(count, generator=generator, dtype=torch.float64)

@@ -10,8 +10,8 @@ file of the run's folder  content
 ``model.safetensors``     the result, with its card ``model.json``
 ========================  ======================================================================
 
-The loss is that of :func:`genmol.boltzmann.psm.objective`, which is 1 for a network that knows the
-variance of the data and nothing else; validation repeats it at fixed levels of noise.
+The loss is that of :func:`genmol.boltzmann.psm.objective`; validation repeats it at fixed levels of
+noise.
 
 Frames of one molecule, or of a toy, make a model of it. Ensembles of many make an *amortised* model,
 which may be asked for other molecules of the same elements: it sees each in full detail, the stiffness of

@@ -39,10 +39,10 @@ WANTED = {
         f"{name} {n} {rule} {seed}"
         for name in ("dw4", "lj13", "ethanol")
         for n in (100, 1000)
-        for rule in ("smooth", "denoising")
+        for rule in ("springs", "denoising")
         for seed in (0, 1)
     ),
-    "biased": ("smooth 0", "denoising 0"),
+    "biased": ("springs 0", "denoising 0"),
     "cost": ("lj13", "dw4"),
     "bands": ("lj13",),
     "time": ("lj13", "lj55 training"),
@@ -59,7 +59,7 @@ def mixed(smooth: float = 0.1, modes: float = 0.1) -> dict[str, Any]:
 
 def learnt(key: str, better: float = 2.0) -> dict[str, Any]:
     name, frames, rule, seed = key.split(" ")
-    value = (1.0 if rule == "smooth" else better) * (1 + 0.1 * int(seed))
+    value = (1.0 if rule == "springs" else better) * (1 + 0.1 * int(seed))
     metrics = {"distance_tv": value, "energy_w2": value}
     floor = dict.fromkeys(metrics, 0.1)
     return {"system": name, "frames": int(frames), "rule": rule, "seed": int(seed), "inside": 1.0,
@@ -71,7 +71,7 @@ def data(**better: float) -> dict[str, Any]:
 
 
 def biased(**changes: Any) -> dict[str, Any]:
-    row = {"rule": "smooth", "data": 0.9, "plain": [0.85, 0.84, 0.86], "truth": 0.5177, "sigmas": 1.0,
+    row = {"rule": "springs", "data": 0.9, "plain": [0.85, 0.84, 0.86], "truth": 0.5177, "sigmas": 1.0,
            "corrected": [0.51, 0.49, 0.53], "inside": True, "n_effective": 900.0,
            "effective_share": 0.3, "pareto_k": 0.4}  # fmt: skip
     return row | changes
@@ -130,7 +130,7 @@ def good() -> Rows:
     rows: Rows = {
         "mixture": {"0": mixed(), "1": mixed()},
         "data": data(),
-        "biased": {"smooth 0": biased(), "denoising 0": biased(rule="denoising", sigmas=9.0)},
+        "biased": {"springs 0": biased(), "denoising 0": biased(rule="denoising", sigmas=9.0)},
         "cost": {"lj13": cost(40.0), "dw4": cost(1.4)},
         "loop": {"dw4": looped()},
         "bands": {"lj13": bands()},
@@ -169,8 +169,8 @@ class TestTargets:
         [
             ("mixture", {"0": mixed(0.21), "1": mixed(0.21)}, "mixture"),
             ("mixture", {"0": mixed(modes=0.21), "1": mixed(modes=0.21)}, "mixture"),
-            ("biased", {"smooth 0": biased(sigmas=3.1)}, "from the truth"),
-            ("biased", {"smooth 0": biased(pareto_k=0.8)}, "Pareto"),
+            ("biased", {"springs 0": biased(sigmas=3.1)}, "from the truth"),
+            ("biased", {"springs 0": biased(pareto_k=0.8)}, "Pareto"),
             ("cost", {"lj13": cost(265.0), "dw4": cost(1.0)}, "LJ13"),
             ("cost", {"lj13": cost(math.inf)}, "LJ13"),
             ("bands", {"lj13": bands(0.61)}, "energy W2"),
@@ -283,7 +283,7 @@ class TestFile:
         path.write_text(json.dumps(content))
         text = psm_markdown(content)
         assert not made
-        for words in ("**smooth** by 2", "10 ± 0", "| 2.1 ± 0.14 | smooth |", "0.510 [0.490, 0.530]",
+        for words in ("**springs** by 2", "10 ± 0", "| 2.1 ± 0.14 | springs |", "0.510 [0.490, 0.530]",
                       "weights (50%)", "∞", "peak memory 900", "2.0%", "t 0.600 [0.550, 0.650]",
                       "22.8%, 63.5%", "a | 73.1% | 1.23% | 0.6 | 4 | 9 (5.5) | ∞ |",
                       "Skipped in cost: lj55 (no model).", "stated · 10"):  # fmt: skip
@@ -292,7 +292,7 @@ class TestFile:
         assert all(target.wanted for target in psm_targets_of(content))
         assert main(["benchmark", "psm", "--table", str(path)]) == 0
         assert capsys.readouterr().out == text
-        content["rows"]["biased"]["smooth 0"]["sigmas"] = 4.0
+        content["rows"]["biased"]["springs 0"]["sigmas"] = 4.0
         path.write_text(json.dumps(content))
         assert main(["benchmark", "psm", "--table", str(path)]) == 3
         assert "**MISSED** |" in capsys.readouterr().out

@@ -109,8 +109,8 @@ class TestData:
     ) -> None:
         monkeypatch.setattr(psm_data, "POOL", 60)
         plan = PsmPlan("quick", {}, {"": 0.02}, steps=10, count={"": 30})
-        row = psm_row(("data", "dw4 40 smooth 1"), plan=plan, places=Places(tmp_path))
-        assert (row["system"], row["frames"], row["rule"], row["seed"]) == ("dw4", 40, "smooth", 1)
+        row = psm_row(("data", "dw4 40 springs 1"), plan=plan, places=Places(tmp_path))
+        assert (row["system"], row["frames"], row["rule"], row["seed"]) == ("dw4", 40, "springs", 1)
         assert row["training"]["minutes"] == pytest.approx(0.02, abs=0.02)
         assert set(row["metrics"]) == set(row["floor"]) == {"distance_tv", "energy_w2"}
         assert row["floor"]["energy_w2"] < row["metrics"]["energy_w2"]
@@ -146,14 +146,14 @@ class TestData:
     def test_no_frames_no_row(self, tmp_path: Path) -> None:
         for folder, words in ((None, "no --data"), (tmp_path, "ethanol.extxyz")):
             places = Places(tmp_path, folder)
-            row = psm_row(("data", "ethanol 100 smooth 0"), plan=quick_psm(), places=places)
+            row = psm_row(("data", "ethanol 100 springs 0"), plan=quick_psm(), places=places)
             assert list(row) == ["skipped"]
             assert words in row["skipped"]
 
 
 def test_biased_rows(tmp_path: Path, cheap_toy: None) -> None:
     plan = PsmPlan("quick", {}, {"": 0.02}, steps=10, biased=5.0)
-    row = psm_row(("biased", "smooth 0"), plan=plan, places=Places(tmp_path))
+    row = psm_row(("biased", "springs 0"), plan=plan, places=Places(tmp_path))
     assert row["data"] == 0.9
     value, low, high = row["corrected"]
     assert low <= value <= high

@@ -48,7 +48,7 @@ def test_learns_and_is_found_again(frames: Frames, tmp_path: Path) -> None:
     found = trained(frames, tmp_path / "run", recipe)
     rows = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
     losses = [row["loss"] for row in rows if row["kind"] == "train"]
-    assert losses[0] > 0.8
+    assert losses[0] > 0.2
     assert losses[-1] < 0.85 * losses[0]
     card = found.card
     assert card["domain"]["toy"] == "dw4"
