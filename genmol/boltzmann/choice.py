@@ -9,7 +9,9 @@ at the conformers to begin with. Before n effective draws are there,
 
 with the counts below, measured on small molecules at 300 K (``genmol benchmark sample``). They vary by a
 factor of two from molecule to molecule, which matters little: the two differ by a factor of ten wherever
-the choice is important. Sequential Monte Carlo is a second opinion, and taken when asked for.
+the choice is important. Weighted draws of a trained score, where there is one, need what
+:mod:`genmol.boltzmann.score_choice` says. Sequential Monte Carlo is a second opinion, and taken when
+asked for.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from typing import Literal
 import torch
 
 from genmol.boltzmann.problem import Problem
+from genmol.boltzmann.score_choice import Offer, spoken
 from genmol.core.errors import InputError
 from genmol.potentials.contract import Potential
 
@@ -80,7 +83,12 @@ def seconds_per_gradient(problem: Problem, potential: Potential) -> float:
 
 
 def choose(
-    problem: Problem, cheaper: Sequence[Potential], *, method: Method, effective: float
+    problem: Problem,
+    cheaper: Sequence[Potential],
+    *,
+    method: Method,
+    effective: float,
+    offer: Offer | None = None,
 ) -> Choice:
     """Decide between the methods.
 
@@ -89,6 +97,7 @@ def choose(
         cheaper: potentials of the same molecule that may propose.
         method: asked for; ``auto`` decides by cost.
         effective: draws that are wanted.
+        offer: of a trained score.
 
     Raises:
         InputError: delayed acceptance without a cheaper potential.
@@ -100,6 +109,32 @@ def choose(
             remedy="leave --method away, or take --potential gfn2",
         )
     c = seconds_per_gradient(problem, problem.potential)
+    price = f"a gradient of {problem.potential.name} takes {spoken(c)}"
+    ours = None if offer is None else offer.expected(effective, c)
+    chains = _chains(problem, cheaper, method, effective, c, price)
+    if method == "psm":
+        expected = chains.expected if ours is None else ours
+        return Choice(method="psm", reason=f"asked for; {price}", expected=expected)
+    if method != "auto" or offer is None or ours is None:
+        return chains
+    reason = (
+        f"{chains.reason}; {spoken(ours)} by draws of {offer.name}, whose paths take "
+        f"{spoken(offer.path)} each"
+    )
+    if ours < chains.expected:
+        return Choice(method="psm", reason=reason, expected=ours)
+    return replace(chains, reason=reason)
+
+
+def _chains(
+    problem: Problem,
+    cheaper: Sequence[Potential],
+    method: Method,
+    effective: float,
+    c: float,
+    price: str,
+) -> Choice:
+    """Without a score."""
     tempering = (_TEMPERING[0] + _TEMPERING[1] * effective) * c
     costs = [seconds_per_gradient(problem, potential) for potential in cheaper]
     delayed = [
@@ -108,30 +143,19 @@ def choose(
         for other in costs
     ]
     best = min(range(len(delayed)), key=delayed.__getitem__, default=None)
-    name = problem.potential.name
-    price = f"a gradient of {name} takes {_spoken(c)}"
-    if method in ("smc", "psm"):
-        return Choice(method=method, reason=f"asked for; {price}", expected=tempering)
+    if method == "smc":
+        return Choice(method="smc", reason=f"asked for; {price}", expected=tempering)
     if method == "tempering" or best is None:
         why = "asked for" if method == "tempering" else "no cheaper potential to propose"
-        return Choice(method="tempering", reason=f"{why}; {price}", expected=tempering)
+        took = f": about {spoken(tempering)} for {effective:.0f} effective draws"
+        return Choice(method="tempering", reason=f"{why}; {price}{took}", expected=tempering)
     other = cheaper[best].name
     both = (
-        f"{price} and one of {other} {_spoken(costs[best])}: about {_spoken(tempering)} for "
-        f"{effective:.0f} effective draws by parallel tempering, {_spoken(delayed[best])} by delayed "
+        f"{price} and one of {other} {spoken(costs[best])}: about {spoken(tempering)} for "
+        f"{effective:.0f} effective draws by parallel tempering, {spoken(delayed[best])} by delayed "
         f"acceptance"
     )
     if method == "delayed" or delayed[best] < tempering:
         why = "asked for; " if method == "delayed" else ""
         return Choice(method="delayed", reason=f"{why}{both}", expected=delayed[best], cheap=best)
     return Choice(method="tempering", reason=both, expected=tempering)
-
-
-def _spoken(seconds: float) -> str:
-    if not math.isfinite(seconds):
-        return "for ever"
-    if seconds < 0.1:
-        return f"{1000 * seconds:.2g} ms"
-    if seconds < 100:
-        return f"{seconds:.2g} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

@@ -33,6 +33,7 @@ from genmol.boltzmann.engine import sample
 from genmol.boltzmann.ensemble import Ensemble, equal_weight
 from genmol.boltzmann.problem import Problem
 from genmol.boltzmann.sampled import Sampled
+from genmol.boltzmann.score_choice import Offer
 from genmol.boltzmann.score_files import LoadedScore
 from genmol.boltzmann.settings import Stage, Watch
 from genmol.boltzmann.smc import SMCSettings, sample_smc
@@ -64,7 +65,7 @@ class Request:
         n: conformers.
         temperature: K.
         method: parallel tempering, delayed acceptance, sequential Monte Carlo, a trained score, or the
-            cheapest of the first two.
+            cheapest of all but the third.
         effective: draws that all runs together should be worth; n when None.
         calls: energies and gradients of the potential after which sampling ends.
         seconds: after which sampling ends.
@@ -123,7 +124,7 @@ def sample_molecule(
         potential: that decides; spread over processes or not.
         request: how many, how warm, and what it may cost; the defaults when None.
         cheaper: potentials of the same molecule that may propose.
-        score: that knows the molecule, for the method ``psm``.
+        score: that knows the molecule, for the method ``psm``, and for ``auto`` to consider.
         given: conformers of a file to begin with, Å.
         workers: processes that paths of the score are shared over; the potential has its own.
         folder: for checkpoints; none are kept when None.
@@ -136,12 +137,14 @@ def sample_molecule(
         DeliveryError: no conformer, no draw within the budget, or a potential that gave up before one.
     """
     request = request or Request()
-    if (request.method == "psm") != (score is not None):
+    if request.method != "auto" and (request.method == "psm") != (score is not None):
         raise InputError(
             got=f"the method {request.method!r} {'without' if score is None else 'with'} a score",
             wanted="both, or neither",
-            remedy="give a trained score for the method 'psm' alone",
+            remedy="give a trained score for the methods 'psm' and 'auto' alone",
         )
+    if score is not None:
+        score.check_temperature(request.temperature)
     starts = find_starts(species, seed=request.seed, most=_MOST_STARTS, given=given)
     problem = Problem(
         species=species,
@@ -153,7 +156,8 @@ def sample_molecule(
     c = seconds_per_gradient(problem, potential)
     most = int(min(_MOST_STARTS, max(_FEWEST_STARTS, _SEARCH_SECONDS / max(c, 1e-6))))
     problem = replace(problem, starts=starts.positions[: starts.given + most])
-    choice = _planned(problem, request, cheaper, folder)
+    offer = None if score is None else Offer.of(score, score.system(species), workers=workers)
+    choice = _planned(problem, request, cheaper, folder, offer)
     chosen(choice)
     try:
         ensemble = _sampled(problem, request, choice, cheaper, score, workers, folder, progress)
@@ -214,10 +218,15 @@ def _may_react(potential: Potential) -> bool:
 
 
 def _planned(
-    problem: Problem, request: Request, cheaper: Sequence[Potential], folder: Path | None
+    problem: Problem,
+    request: Request,
+    cheaper: Sequence[Potential],
+    folder: Path | None,
+    offer: Offer | None = None,
 ) -> Choice:
     """The choice of an earlier start of the same work, which clocks must not change, or a new one."""
     content = [asdict(request), problem.identity(), [dict(other.level) for other in cheaper]]
+    content += [] if offer is None else [offer.name]
     identity = jsonable(content)
     file = None if folder is None else folder / "choice.json"
     if file is not None and file.exists():
@@ -229,7 +238,7 @@ def _planned(
                 remedy="choose another output folder",
             )
         return Choice(**stored["choice"])
-    choice = choose(problem, cheaper, method=request.method, effective=request.goal)
+    choice = choose(problem, cheaper, method=request.method, effective=request.goal, offer=offer)
     if file is not None:
         file.parent.mkdir(parents=True, exist_ok=True)
         write_json(file, {"identity": identity, "choice": choice})

@@ -17,7 +17,7 @@ from genmol.chem.species import Species
 from genmol.core.errors import InputError
 from genmol.core.weights import load_weights, read_card, restore, shipped
 
-__all__ = ["LoadedScore", "score_for_molecule", "score_for_toy"]
+__all__ = ["LoadedScore", "score_for_molecule", "score_for_toy", "shipped_score"]
 
 _STEPS = 200
 
@@ -148,6 +148,27 @@ def score_for_molecule(
             remedy="check --model, or leave --method away",
         )
     return found
+
+
+def shipped_score(
+    what: str | Species, *, temperature: float, level: Mapping[str, Any] | None = None
+) -> LoadedScore | None:
+    """A model that comes with genmol and was trained on just this; None without one.
+
+    Args:
+        what: toy, or molecule.
+        temperature: in its unit.
+        level: of theory, of a molecule.
+    """
+    try:
+        found = score_for_toy(what) if isinstance(what, str) else score_for_molecule(what)
+        found.check_temperature(temperature)
+    except InputError:
+        return None
+    if level is None:
+        return found
+    same = level.get("method") == found.card["domain"]["level"] and not level.get("solvation")
+    return found if same else None
 
 
 def _strange(species: Species, card: Mapping[str, Any]) -> str:

@@ -46,7 +46,8 @@ class Config:
         method: parallel tempering, delayed acceptance with a cheaper potential, sequential Monte
             Carlo, hmc (toys), or psm: draws of a trained score, corrected by weights; auto takes the
             cheapest by measured cost and says why.
-        model: of psm: folder or file of genmol train score; one that comes with genmol by default.
+        model: of psm and auto: folder or file of genmol train score; by default one that comes with
+            genmol.
         cheap: potential that proposes under delayed acceptance; chosen by cost, none with "none".
         budget: after which sampling ends: calls of the potential (20000) or time (90s, 5min, 1h).
         effective: draws that all runs together shall be worth; -n by default.
@@ -130,9 +131,9 @@ def refuse(config: Config) -> None:
             wanted="auto, hmc, tempering or psm",
             remedy="leave --method away",
         )
-    if config.model is not None and config.method != "psm":
+    if config.model is not None and config.method not in ("auto", "psm"):
         raise InputError(
             got=f"--model with --method {config.method}",
             wanted="a trained score for the method that uses one",
-            remedy="--method psm",
+            remedy="--method psm, or auto",
         )

@@ -99,7 +99,7 @@ def _one(config: Config, species: Species, given: np.ndarray | None, out: Path) 
     from genmol.boltzmann.conformer_job import sample_molecule
     from genmol.boltzmann.forecast import Forecast
     from genmol.boltzmann.outputs import write_outputs
-    from genmol.boltzmann.score_files import score_for_molecule
+    from genmol.boltzmann.score_files import score_for_molecule, shipped_score
     from genmol.boltzmann.settings import Stage
     from genmol.core.threads import available_cores
     from genmol.report.conformers import write_report
@@ -108,7 +108,12 @@ def _one(config: Config, species: Species, given: np.ndarray | None, out: Path) 
     forecast = Forecast(float("inf"), request.goal, request.seconds)
     with ExitStack() as stack:
         potential, cheaper = _potentials(config, species, stack)
-        score = score_for_molecule(species, config.model) if config.method == "psm" else None
+        score = None
+        if config.method == "psm" or config.model is not None:
+            score = score_for_molecule(species, config.model)
+        elif config.method == "auto":
+            warm = request.temperature
+            score = shipped_score(species, temperature=warm, level=potential.level)
         if score is not None and (warning := score.warning(potential.name)) is not None:
             console().print(f"warning: {warning}.", markup=False)
         folder = prepared(out, resume=config.resume)

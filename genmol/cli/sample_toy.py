@@ -12,6 +12,7 @@ from genmol.cli.sample_config import Config
 __all__ = ["sample_toy"]
 
 _STARTS = 64
+_RUNS = 16  # that a gradient is timed with
 
 
 def sample_toy(config: Config) -> int:
@@ -21,7 +22,8 @@ def sample_toy(config: Config) -> int:
     from genmol.boltzmann.density_job import sample_density
     from genmol.boltzmann.generator import ScoreGenerator
     from genmol.boltzmann.outputs import write_basins
-    from genmol.boltzmann.score_files import score_for_toy
+    from genmol.boltzmann.score_choice import Offer, choose_for_toy
+    from genmol.boltzmann.score_files import score_for_toy, shipped_score
     from genmol.boltzmann.score_systems import particles_of_toy
     from genmol.core.files import atomic_path, write_json
     from genmol.core.threads import available_cores
@@ -37,12 +39,22 @@ def sample_toy(config: Config) -> int:
     temperature = 1.0 if config.temperature is None else config.temperature
     calls, seconds = parsed_budget(config.budget)
     out = config.out or Path(f"{config.toy}_{temperature:g}")
-    generator = None
-    if config.method == "psm":
+    method, why, workers = config.method, "", config.workers or available_cores()
+    starts = toy.start(Streams.of(seed=config.seed, chains=_STARTS).fold("starts"))
+    generator, loaded = None, None
+    if method == "psm" or config.model is not None:
         loaded = score_for_toy(config.toy, config.model)
         loaded.check_temperature(temperature)
+    elif method == "auto":
+        loaded = shipped_score(config.toy, temperature=temperature)
+    if loaded is not None:
         assert isinstance(toy, Cluster)
         system = particles_of_toy(toy.space)
+        if method == "auto":
+            offer = Offer.of(loaded, system, workers=workers)
+            taken, why = choose_for_toy(config.toy, toy, starts[:_RUNS], offer, effective=config.n)
+            method = "psm" if taken else "auto"
+    if loaded is not None and method == "psm":
         generator = ScoreGenerator.piloted(
             loaded.model, system, steps=loaded.steps, seed=config.seed
         )
@@ -55,14 +67,14 @@ def sample_toy(config: Config) -> int:
 
         found = sample_density(
             toy,
-            starts=toy.start(Streams.of(seed=config.seed, chains=_STARTS).fold("starts")),
+            starts=starts,
             temperature=temperature,
             n=config.n,
-            method=config.method,
+            method=method,
             generator=generator,
             budget=Budget(seconds=seconds, calls=calls),
             seed=config.seed,
-            workers=config.workers or available_cores(),
+            workers=workers,
             folder=folder / CHECKPOINT,
             progress=progress,
         )
@@ -88,12 +100,18 @@ def sample_toy(config: Config) -> int:
         tuple(state.name for state in states),
         folder / "report.html",
         weights=found.weights,
-        notes={"method": found.method, "ended by": found.stopped},
+        notes={
+            "method": found.method,
+            **({"chosen": why} if why else {}),
+            "ended by": found.stopped,
+        },
     )
     write_json(folder / "certificate.json", certificate.to_dict())
     shutil.rmtree(folder / CHECKPOINT)
     print(f"{config.toy} at a temperature of {temperature:g}: {config.n} draws of {len(found.x)}")
     print(f"method      {found.method}")
+    if why:
+        print(f"chosen      {why}")
     print(
         f"calls       {certificate.energy_calls} energies, {certificate.gradient_calls} gradients "
         f"in {certificate.seconds:.0f} s, all included\n"

@@ -14,6 +14,7 @@ from genmol.boltzmann import choice
 from genmol.boltzmann.choice import choose, seconds_per_gradient
 from genmol.boltzmann.forecast import Forecast
 from genmol.boltzmann.problem import Problem
+from genmol.boltzmann.score_choice import Offer
 from genmol.boltzmann.settings import Stage
 from genmol.core.errors import InputError
 from genmol.core.graph import AtomicGraph
@@ -90,6 +91,34 @@ def test_what_is_asked_for_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
         assert "asked for" in found.reason
     with pytest.raises(InputError, match="no cheaper relative"):
         choose(problem(Slow(1.0)), [], method="delayed", effective=500)
+
+
+@pytest.mark.parametrize(
+    ("own", "cheap", "path", "wanted"),
+    [
+        (10.0, [1e-4], 0.1, "psm"),  # 1500 draws against 4500 gradients
+        (0.01, [1e-4], 0.1, "delayed"),
+        (1e-4, [], 1.0, "tempering"),  # cheap gradients, and slow paths
+        (0.01, [], 0.1, "psm"),
+    ],
+)
+def test_a_score_is_taken_where_it_is_faster(
+    own: float, cheap: list[float], path: float, wanted: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(choice, "seconds_per_gradient", lambda _, p: p.seconds)
+    offer, others = Offer("mine", path=path, draws=3.0), [Slow(c) for c in cheap]
+    found = choose(problem(Slow(own)), others, method="auto", effective=500, offer=offer)
+    assert found.method == wanted
+    assert "by draws of mine" in found.reason
+    without = choose(problem(Slow(own)), others, method="auto", effective=500)
+    assert without.method != "psm"
+    if wanted == "psm":
+        assert found.expected == pytest.approx((256 + 1500) * path + 1500 * own)
+        assert found.expected < without.expected
+        asked = choose(problem(Slow(own)), others, method="psm", effective=500, offer=offer)
+        assert asked.expected == found.expected
+    else:
+        assert found.expected == without.expected
 
 
 class TestForecast:
