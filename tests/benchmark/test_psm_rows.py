@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from genmol.benchmark import psm_cost, psm_data, psm_expensive, sample_toys
+from genmol.benchmark import psm_cost, psm_data, sample_toys
 from genmol.benchmark.psm import (
     Places,
     PsmPlan,
@@ -20,11 +19,13 @@ from genmol.benchmark.psm import (
     quick_psm,
 )
 from genmol.benchmark.psm_data import Look, differences
-from genmol.benchmark.psm_expensive import EXPENSIVE, ExpensiveEffort, expensive_row, torsion_states
+from genmol.benchmark.psm_expensive import EXPENSIVE, expensive_row, torsion_states
 from genmol.benchmark.psm_mixture import MIXED, mixture, mixture_row
 from genmol.benchmark.psm_training import toy_frames, trained
 from genmol.benchmark.sample_toys import TUNED
-from genmol.boltzmann import density_chains, rounds
+from genmol.boltzmann import density_chains, difference, rounds
+from genmol.boltzmann.difference import DifferenceSettings
+from genmol.boltzmann.ensemble import Ensemble
 from genmol.boltzmann.problem import Problem
 from genmol.boltzmann.score_files import LoadedScore
 from genmol.chem.automorphisms import automorphisms
@@ -231,17 +232,22 @@ class TestExpensive:
         sampled: list[str] = []
         asked: list[bool] = []
 
-        def delayed(problem: Problem, *_: object, seed: int, **__: object) -> SimpleNamespace:
+        def delayed(problem: Problem, *_: object, seed: int, **__: object) -> Ensemble:
             sampled.append(problem.potential.name)
             generator = torch.Generator().manual_seed(seed)
             x = problem.starts[torch.randint(len(problem.starts), (96,), generator=generator)]
             x = x + 0.02 * torch.randn(x.shape, generator=generator, dtype=torch.float64)
             energies = -problem.target().log_density(x) * problem.kT
             run = torch.arange(96) // 12
-            return SimpleNamespace(positions=x, energies=energies, run=run, count=96)
+            return Ensemble(
+                positions=x, energies=energies, run=run, numbers=problem.numbers,
+                log_weights=torch.full((96,), -math.log(96), dtype=torch.float64),
+                temperature=problem.temperature, potential="", level={}, method="", settings={},
+                seed=seed, n_effective=96.0, limited_by="", stopped="", calls={}, seconds=1.0,
+            )  # fmt: skip
 
-        monkeypatch.setattr(psm_expensive, "sample_delayed", delayed)
-        effort = ExpensiveEffort(lessons=(16, 24), weighted=32)
+        monkeypatch.setattr(difference, "sample_delayed", delayed)
+        settings = DifferenceSettings(lessons=(16, 24), weighted=32)
         dear_one, middle = MMFF(species.mol), MMFF(species.mol)
         answer = dear_one.answer
 
@@ -253,7 +259,12 @@ class TestExpensive:
 
         def row() -> dict[str, Any]:
             return expensive_row(
-                "ethanol", seed=0, cache=tmp_path, effort=effort, expensive=dear_one, middle=middle
+                "ethanol",
+                seed=0,
+                cache=tmp_path,
+                settings=settings,
+                expensive=dear_one,
+                middle=middle,
             )
 
         found = row()
@@ -264,11 +275,12 @@ class TestExpensive:
         assert asked == [True] * (16 + 24) + [False] * 32
         assert sampled == ["MMFF94", "MMFF94, corrected", "MMFF94, corrected"]
         assert sum(state[0] for state in found["states"].values()) == pytest.approx(1.0)
-        file = tmp_path / "2" / "calls.pt"
+        file = tmp_path / "weighed.pt"
         kept = torch.load(file, weights_only=True)
-        torch.save({name: values[:20] for name, values in kept.items()}, file)  # killed there
+        for name in ("x", "energies", "forces"):  # killed there
+            kept[name] = kept[name][:20]
+        torch.save(kept, file)
         again = row()
-        assert len(sampled) == 3
         assert asked[16 + 24 + 32 :] == [False] * 12
         assert again["states"] == found["states"]
 
