@@ -30,14 +30,14 @@ from samplers.target import Target
 __all__ = ["DRAWS", "GRADIENTS", "Offer", "ToyChoice", "choose_for_toy", "spoken"]
 
 DRAWS: Final[Mapping[str, float]] = {
-    "score-dw4": 1.6, "score-lj13": 3.0, "score-ethanediol": 33.0
+    "score-dw4": 1.6, "score-lj13": 11.0, "score-ethanediol": 33.0
 }  # fmt: skip
 """Model -> D."""
 
 GRADIENTS: Final[Mapping[str, float]] = {"dw4": 420, "lj13": 170, "lj55": 190}
 """Toy -> G, of tuned Hamiltonian Monte Carlo."""
 
-_UNKNOWN: Final = 10.0
+_UNKNOWN: Final = 20.0
 _BEFORE: Final = 96_000
 """Gradients G₀ of :mod:`genmol.boltzmann.density_chains`: 16 runs of 600 steps with 10 leaps."""
 
