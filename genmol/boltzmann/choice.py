@@ -10,7 +10,8 @@ at the conformers to begin with. Before n effective draws are there,
 with the counts below, measured on small molecules at 300 K (``genmol benchmark sample``). They vary by a
 factor of two from molecule to molecule, which matters little: the two differ by a factor of ten wherever
 the choice is important. Weighted draws of a trained score, where there is one, need what
-:mod:`genmol.boltzmann.score_choice` says. Sequential Monte Carlo is a second opinion, and taken when
+:mod:`genmol.boltzmann.score_choice` says. Sequential Monte Carlo is a second opinion, and a learnt
+difference (:mod:`genmol.boltzmann.difference`) for potentials that are dear indeed: both are taken when
 asked for.
 """
 
@@ -31,12 +32,13 @@ from genmol.potentials.contract import Potential
 
 __all__ = ["Choice", "Method", "choose", "seconds_per_gradient"]
 
-Method = Literal["auto", "tempering", "delayed", "smc", "psm"]
+Method = Literal["auto", "tempering", "delayed", "difference", "smc", "psm"]
 
 _TEMPERING = 100_000, 450  # G_0, G
 _DEAR = 1500, 6  # D_0, D
 _CHEAP = 390_000, 470  # C_0, C
 _CORRECTION = 8e-5  # c_g, s
+_LESSONS, _WEIGHED = 300, 5  # calls for a difference that is learnt
 _ENOUGH = 0.2  # seconds that a measurement should take
 _AT_ONCE = 32
 
@@ -52,7 +54,7 @@ class Choice:
         cheap: place of the cheaper potential in the list that was offered; None without one.
     """
 
-    method: Literal["tempering", "delayed", "smc", "psm"]
+    method: Literal["tempering", "delayed", "difference", "smc", "psm"]
     reason: str
     expected: float
     cheap: int | None = None
@@ -100,13 +102,20 @@ def choose(
         offer: of a trained score.
 
     Raises:
-        InputError: delayed acceptance without a cheaper potential.
+        InputError: delayed acceptance without a cheaper potential, a difference without two.
     """
     if method == "delayed" and not cheaper:
         raise InputError(
             got=f"delayed acceptance for {problem.potential.name}, which has no cheaper relative",
             wanted="a dear potential, and a cheap one that knows the molecule",
             remedy="leave --method away, or take --potential gfn2",
+        )
+    if method == "difference" and len(cheaper) < 2:
+        raise InputError(
+            got=f"a difference to learn for {problem.potential.name}, which has {len(cheaper)} cheaper "
+            "relatives",
+            wanted="two: one to differ from, and one that proposes for it",
+            remedy="take a density functional such as --potential pbe/def2-svp, without --cheap",
         )
     c = seconds_per_gradient(problem, problem.potential)
     price = f"a gradient of {problem.potential.name} takes {spoken(c)}"
@@ -143,6 +152,9 @@ def _chains(
         for other in costs
     ]
     best = min(range(len(delayed)), key=delayed.__getitem__, default=None)
+    if method == "difference":
+        calls = _LESSONS + _WEIGHED * effective
+        return Choice(method="difference", reason=f"asked for; {price}", expected=calls * c)
     if method == "smc":
         return Choice(method="smc", reason=f"asked for; {price}", expected=tempering)
     if method == "tempering" or best is None:

@@ -29,6 +29,7 @@ from genmol.boltzmann.check import Evidence, check_samples
 from genmol.boltzmann.choice import Choice, Method, choose, seconds_per_gradient
 from genmol.boltzmann.conformer_psm import sample_psm
 from genmol.boltzmann.delayed import DelayedSettings, sample_delayed
+from genmol.boltzmann.difference import sample_difference
 from genmol.boltzmann.engine import sample
 from genmol.boltzmann.ensemble import Ensemble, equal_weight
 from genmol.boltzmann.problem import Problem
@@ -266,6 +267,11 @@ def _sampled(
         return sample_delayed(
             problem, cheaper[choice.cheap], seed=request.seed, settings=settings, budget=budget,
             folder=folder, progress=progress,
+        )  # fmt: skip
+    if choice.method == "difference":
+        return sample_difference(
+            problem, cheaper[0], cheaper[-1], seed=request.seed, budget=budget, folder=folder,
+            progress=progress,
         )  # fmt: skip
     if choice.method == "psm":
         assert score is not None

@@ -154,7 +154,6 @@ class _Work:
         self.seed, self.where, self.identity, self.progress = seed, where, identity, progress
         self.seconds = 0.0
         self.calls_of: dict[str, Calls] = {}
-        self.replicas: Any = None
 
     def taught(self) -> tuple[Lessons, Ensemble, Mapping[str, float]]:
         """What was learnt, an ensemble of V, and how good weights straight from M would be."""
@@ -190,7 +189,6 @@ class _Work:
             folder=self.where / f"ensemble-{k}", progress=tell,
         )  # fmt: skip
         self.seconds += found.seconds
-        self.replicas = found.replicas
         made = self.calls_of.setdefault(potential.name, Calls())
         made.energies += found.energy_calls
         made.gradients += found.gradient_calls
@@ -275,7 +273,6 @@ class _Work:
             calls_of=self.calls_of,
             failures={"lessons": lessons.failed, "weights": int((~alive).sum())},
             reasons=tuple(problem.forgiving.calls.reasons), seconds=self.seconds + asked.seconds,
-            replicas=self.replicas,
             notes={
                 "middle potential": self.middle.name,
                 "weights": quality(logs),

@@ -43,9 +43,10 @@ class Config:
             its conformers' weights are written to given.csv.
         undefined_stereo: of a SMILES that is several stereoisomers: refuse it, or sample each of them
             in a folder of its own.
-        method: parallel tempering, delayed acceptance with a cheaper potential, sequential Monte
-            Carlo, hmc (toys), or psm: draws of a trained score, corrected by weights; auto takes the
-            cheapest by measured cost and says why.
+        method: parallel tempering, delayed acceptance with a cheaper potential, a learnt difference
+            to a cheaper potential (few calls of a density functional), sequential Monte Carlo, hmc
+            (toys), or psm: draws of a trained score, corrected by weights; auto takes the cheapest by
+            measured cost and says why.
         model: of psm and auto: folder or file of genmol train score; by default one that comes with
             genmol.
         cheap: potential that proposes under delayed acceptance; chosen by cost, none with "none".
@@ -71,7 +72,7 @@ class Config:
     multiplicity: int | None = None
     from_: Annotated[Path | None, tyro.conf.arg(name="from")] = None
     undefined_stereo: Literal["refuse", "enumerate"] = "refuse"
-    method: Literal["auto", "tempering", "delayed", "smc", "hmc", "psm"] = "auto"
+    method: Literal["auto", "tempering", "delayed", "difference", "smc", "hmc", "psm"] = "auto"
     model: Path | None = None
     cheap: str | None = None
     budget: str | None = None
@@ -125,7 +126,7 @@ def refuse(config: Config) -> None:
             wanted="auto, tempering, delayed, smc or psm",
             remedy="hmc without jumps stays in the basin where it begins: leave --method away",
         )
-    if config.toy is not None and config.method in ("delayed", "smc"):
+    if config.toy is not None and config.method in ("delayed", "difference", "smc"):
         raise InputError(
             got=f"--method {config.method} for a toy",
             wanted="auto, hmc, tempering or psm",

@@ -91,6 +91,10 @@ def test_what_is_asked_for_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
         assert "asked for" in found.reason
     with pytest.raises(InputError, match="no cheaper relative"):
         choose(problem(Slow(1.0)), [], method="delayed", effective=500)
+    two = [Slow(1e-2), Slow(1e-4)]
+    assert choose(problem(Slow(5.0)), two, method="difference", effective=60).expected == 3000
+    with pytest.raises(InputError, match="has 1 cheaper"):
+        choose(problem(Slow(5.0)), two[:1], method="difference", effective=60)
 
 
 @pytest.mark.parametrize(

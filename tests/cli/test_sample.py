@@ -57,6 +57,7 @@ def small() -> Iterator[None]:
         (["CCO", "--options", "{"], "--options"),
         (["CCO", "--method", "hmc"], "--method hmc"),
         (["CCO", "--potential", "mmff94", "--method", "delayed"], "no cheaper relative"),
+        (["CCO", "--potential", "gfn2", "--method", "difference"], "has 1 cheaper"),
         (["--toy", "lj13", "--solvent", "water"], "--solvent for a toy"),
         (["--toy", "lj13", "--method", "smc"], "--method smc for a toy"),
         (["--check", "nowhere.extxyz"], "which does not exist"),
