@@ -22,7 +22,7 @@ Part = Literal[
     "start-semilocal", "start-minao", "start-sap", "regression", "flow-goe", "flow-expansion", "wa",
     "commutator", "minao", "sap",
     "toys", "cost", "mmff", "gfn2", "intervals", "detector", "glycerol", "alanine",
-    "mixture", "data", "biased", "bands", "time", "expensive",
+    "mixture", "data", "biased", "loop", "bands", "time", "expensive", "amortised",
 ]  # fmt: skip
 
 
