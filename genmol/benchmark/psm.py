@@ -257,7 +257,7 @@ def psm_row(task: tuple[PsmSection, str], *, plan: PsmPlan, places: Places) -> d
             from genmol.benchmark.psm_biased import biased_row
 
             return biased_row(
-                key, minutes=_of(plan.minutes, "dw4"), steps=plan.steps, wanted=plan.biased,
+                key, minutes=plan.minutes[""], steps=plan.steps, wanted=plan.biased,
                 cache=toys, options=plan.options,
             )  # fmt: skip
         case "cost":
