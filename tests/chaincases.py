@@ -22,7 +22,8 @@ from chemcases import species
 from torch import Tensor
 
 from genmol.boltzmann.problem import Problem
-from genmol.boltzmann.settings import Stage
+from genmol.boltzmann.settings import Settings, Stage
+from genmol.boltzmann.sweep import Moves
 from genmol.chem.torsions import dihedral
 from genmol.core.graph import AtomicGraph
 from genmol.core.units import KB
@@ -64,6 +65,13 @@ SIDES = Torsional(0.04, 0.11)
 
 FOUR = Torsional(0.02, 0.1, 0.01)
 """Of HOOOH: wells near ±90° of both torsions, 1 : 2 between equal and opposite signs."""
+
+OTHER = Torsional(-0.005, 0.09, -0.01)
+"""Which favours equal signs of HOOOH where the right potential favours opposite ones."""
+
+MOVES = Moves(leaps=2, step_size=0.03, darts=1)
+CHEAP = Settings(runs=8, replicas=2, tuning=0, burn_in=6, most=8 * 10, moves=MOVES)
+"""Of a cheap potential, for a few seconds."""
 
 
 @final

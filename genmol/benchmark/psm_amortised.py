@@ -101,7 +101,7 @@ def _ours(problem: Problem, score: LoadedScore, calls: int, seed: int) -> dict[s
             generator, target, seed=seed, wanted=math.inf, effective=lambda _: 0.0,
             budget=Budget(calls=calls), folder=Path(folder), identity=problem.species.smiles,
             fold=fold_of(problem.species, detailed=score.model.config.detailed),
-            most=512 * _ROUNDS, hopeless=0.0,
+            most=512 * _ROUNDS, hopeless=None,
         )  # fmt: skip
     effective, limited_by = effective_draws(problem, found, zero)
     alive = int(found.alive.sum())

@@ -82,7 +82,7 @@ def biased_row(
         found, stopped = weighted_draws(
             generator, Counted.of(toy), seed=2000 + int(seed), budget=Budget(), wanted=wanted,
             effective=lambda found: effective_of(system, found), folder=Path(folder), identity=key,
-            hopeless=0.0,
+            hopeless=None,
         )  # fmt: skip
     plain = _two_short(toy, found.x[:_PLAIN]).double()
     share = float(plain.mean())

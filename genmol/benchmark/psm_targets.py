@@ -14,6 +14,7 @@ from statistics import fmean, median, stdev
 from typing import Any
 
 from genmol.benchmark.summary import Target
+from genmol.core.units import EV_TO_KCAL_MOL, KB
 
 __all__ = ["PSM_COSTS", "Contest", "contests", "psm_targets", "seeds_apart"]
 
@@ -31,6 +32,8 @@ _SIGMAS = 3.0, 1.96
 _HEAVY = 0.7
 _SECONDS, _MEMORY = 120.0, 4096.0
 _SHARE = 0.10, 0.30
+_RARE, _ACCURACY = 0.05, 0.2  # of a population; kcal/mol
+_KT = KB * 300.0 * EV_TO_KCAL_MOL
 
 
 class Contest:
@@ -231,6 +234,7 @@ def _expensive_targets(rows: list[Row], wanted: int) -> list[Target]:
     shares = [float(row["reweighting"]["share"]) for row in rows]
     direct = [float(row["direct"]["share"]) for row in rows]
     must, goal = _SHARE
+    sigmas, energies = population_difference(rows)
     return [
         Target(
             "PBE from GFN2: effective share of the weights, minimum",
@@ -240,7 +244,9 @@ def _expensive_targets(rows: list[Row], wanted: int) -> list[Target]:
         Target("PBE from GFN2: calls, maximum", max((float(r["calls"]) for r in rows), default=None),
                500, None, len(rows), wanted),
         Target("PBE from GFN2: largest difference of a population between seeds (σ)",
-               population_difference(rows), _SIGMAS[0], _SIGMAS[1], len(rows), wanted, fewest=2),
+               sigmas, _SIGMAS[0], _SIGMAS[1], len(rows), wanted, fewest=2),
+        Target("PBE from GFN2: largest difference of a free energy between seeds (kcal/mol)",
+               energies, _ACCURACY, None, len(rows), wanted, fewest=2),
     ]  # fmt: skip
 
 
@@ -259,9 +265,12 @@ def _amortised_targets(rows: list[Row], wanted: int) -> list[Target]:
     ]  # fmt: skip
 
 
-def population_difference(rows: Sequence[Row]) -> float | None:
-    """Largest difference of populations between rows of a molecule, in σ of both; None of single rows."""
-    found = []
+def population_difference(rows: Sequence[Row]) -> tuple[float | None, float | None]:
+    """Largest difference between rows of a molecule: in σ of both populations, and in kcal/mol.
+
+    Of states of at least 5 % in one of two rows; None of single rows.
+    """
+    sigmas, energies = list[float](), list[float]()
     for k, one in enumerate(rows):
         for other in rows[:k]:
             if one["molecule"] != other["molecule"]:
@@ -270,9 +279,10 @@ def population_difference(rows: Sequence[Row]) -> float | None:
                 (p, sigma), (q, tau) = (
                     _population(row["states"].get(state)) for row in (one, other)
                 )
-                if max(p, q) >= 0.05:
-                    found.append(abs(p - q) / max(math.hypot(sigma, tau), 1e-12))
-    return max(found, default=None)
+                if max(p, q) >= _RARE:
+                    sigmas.append(abs(p - q) / max(math.hypot(sigma, tau), 1e-12))
+                    energies.append(_KT * abs(_log(p) - _log(q)))
+    return max(sigmas, default=None), max(energies, default=None)
 
 
 def _population(state: Sequence[float] | None) -> tuple[float, float]:

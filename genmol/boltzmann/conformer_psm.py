@@ -36,8 +36,7 @@ from genmol.boltzmann.weighted import Fold, Weighted, weighted_draws
 from genmol.chem.automorphisms import mirror_permutation, relabelled
 from genmol.chem.identity import same_molecule
 from genmol.chem.species import Species
-from genmol.core.errors import InputError
-from samplers.run import Budget, ResumeError
+from samplers.run import Budget
 from samplers.target import Calls, Counted
 
 __all__ = ["effective_draws", "fold_of", "sample_psm"]
@@ -117,27 +116,20 @@ def sample_psm(
         )
 
     with working_folder(folder) as where:
-        try:
-            found, stopped = weighted_draws(
-                generator, target, seed=seed, wanted=wanted, folder=where,
-                effective=lambda found: effective_draws(problem, found, zero)[0],
-                budget=remaining(budget, conformers.energies, 0.0),
-                identity=problem.identity(generator.identity), fold=fold, workers=workers, progress=told,
-            )  # fmt: skip
-            other: Ensemble | None = None
-            if useless := stopped == "weights" or found.tail > _HEAVY:
-                left = remaining(budget, conformers.energies + found.energies, found.seconds)
-                if chains():
-                    other = sample_paths(
-                        problem, generator, found, fold=fold, seed=seed, budget=left, folder=where,
-                        progress=progress,
-                    )  # fmt: skip
-        except ResumeError as error:
-            raise InputError(
-                got=f"{where} with the checkpoints of other work ({error})",
-                wanted="an empty folder, or the same molecule, settings and seed",
-                remedy="choose another output folder",
-            ) from error
+        found, stopped = weighted_draws(
+            generator, target, seed=seed, wanted=wanted, folder=where,
+            effective=lambda found: effective_draws(problem, found, zero)[0],
+            budget=remaining(budget, conformers.energies, 0.0),
+            identity=problem.identity(generator.identity), fold=fold, workers=workers, progress=told,
+        )  # fmt: skip
+        other: Ensemble | None = None
+        if useless := stopped == "weights" or found.tail > _HEAVY:
+            left = remaining(budget, conformers.energies + found.energies, found.seconds)
+            if chains():
+                other = sample_paths(
+                    problem, generator, found, fold=fold, seed=seed, budget=left, folder=where,
+                    progress=progress,
+                )  # fmt: skip
         notes = {
             "score": score.name,
             "paths": len(found.x),

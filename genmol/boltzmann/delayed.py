@@ -39,7 +39,7 @@ from genmol.core.errors import InputError
 from genmol.core.jsonable import jsonable
 from genmol.potentials.contract import Potential
 from samplers.moves import DelayedAcceptance
-from samplers.run import Budget, ResumeError
+from samplers.run import Budget
 from samplers.sampler import Sampler
 from samplers.target import Calls
 
@@ -108,15 +108,8 @@ def sample_delayed(
     settings, budget = settings or DelayedSettings(), budget or Budget(effective=1000.0)
     identity = problem.identity(settings, dict(cheap.level))
     with working_folder(folder) as where:
-        try:
-            taught = _taught(problem, cheap, settings, seed, where, identity, progress)
-            return _decided(problem, taught, settings, seed, budget, where, identity, progress)
-        except ResumeError as error:
-            raise InputError(
-                got=f"{where} with the checkpoints of other work ({error})",
-                wanted="an empty folder, or the same molecule, settings and seed",
-                remedy="choose another output folder",
-            ) from error
+        taught = _taught(problem, cheap, settings, seed, where, identity, progress)
+        return _decided(problem, taught, settings, seed, budget, where, identity, progress)
 
 
 @dataclass(frozen=True, eq=False)

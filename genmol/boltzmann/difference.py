@@ -22,7 +22,7 @@ have hardly more error than that of the weights.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
@@ -44,7 +44,7 @@ from genmol.core.jsonable import jsonable
 from genmol.potentials.contract import Potential
 from samplers.pareto import fit_tail
 from samplers.reweight import kish
-from samplers.run import Budget, ResumeError
+from samplers.run import Budget
 from samplers.target import Calls
 
 __all__ = ["DifferenceSettings", "sample_difference", "spread_order"]
@@ -124,16 +124,9 @@ def sample_difference(
     settings = (settings or DifferenceSettings()).within(budget.calls)
     identity = problem.identity(settings, dict(middle.level), dict(cheap.level))
     with working_folder(folder) as where:
-        try:
-            work = _Work(problem, middle, cheap, settings, seed, where, identity, progress)
-            taught, ensemble, direct = work.taught()
-            return work.weighed(taught, ensemble, direct, budget)
-        except ResumeError as error:
-            raise InputError(
-                got=f"{where} with the checkpoints of other work ({error})",
-                wanted="an empty folder, or the same molecule, settings and seed",
-                remedy="choose another output folder",
-            ) from error
+        work = _Work(problem, middle, cheap, settings, seed, where, identity, progress)
+        taught, ensemble, direct = work.taught()
+        return work.weighed(taught, ensemble, direct, budget)
 
 
 class _Work:
@@ -167,9 +160,9 @@ class _Work:
                 ensemble.positions[index],
                 self.where / f"lesson-{k}.pt",
                 self.identity,
+                told=self.telling(f"lesson {k + 1}", len(index)),
             )
             self.seconds += asked.seconds
-            self.tell("lessons", k + 1, len(self.settings.lessons))
             if k == 0:
                 direct = quality(self.log_weights(ensemble.energies[index], asked))
             lessons = lessons.with_(asked)
@@ -234,7 +227,7 @@ class _Work:
             index = order[:count]
             asked = Asked.of(
                 problem, ensemble.positions[index], self.where / "weighed.pt", self.identity,
-                forces=False, seconds=left.seconds,
+                forces=False, seconds=left.seconds, told=self.telling("weights", count),
             )  # fmt: skip
             logs = self.log_weights(ensemble.energies[index], asked)
             alive = logs.isfinite()
@@ -253,7 +246,6 @@ class _Work:
             )
             run = run[turn]
             effective, limited_by = problem.effective(x, energies, run, (own - own.max()).exp())
-            self.tell("weights", len(asked.x), most, effective)
             stopped = self.ended(effective, wanted, asked, count, most, left)
             if stopped:
                 break
@@ -292,9 +284,13 @@ class _Work:
             return "calls" if left.calls is not None and most == left.calls else "draws"
         return ""
 
-    def tell(self, name: str, done: int, total: int, effective: float | None = None) -> None:
-        """The callback."""
-        self.progress(Stage(name, done, total, self.seconds, 1.0, effective))
+    def telling(self, name: str, total: int) -> Callable[[int, float], None]:
+        """Tells the callback how many frames have been asked."""
+
+        def tell(done: int, seconds: float) -> None:
+            self.progress(Stage(name, done, total, self.seconds + seconds, 1.0, None))
+
+        return tell
 
 
 def spread_order(labels: Int[Tensor, " m"], energies: Float[Tensor, " m"]) -> Int[Tensor, " m"]:

@@ -30,9 +30,8 @@ from genmol.boltzmann.problem import Problem
 from genmol.boltzmann.production import Produced, produce
 from genmol.boltzmann.settings import Settings, Watch, working_folder
 from genmol.boltzmann.tuning import planned, tempered
-from genmol.core.errors import InputError
 from genmol.core.jsonable import jsonable
-from samplers.run import Budget, ResumeError
+from samplers.run import Budget
 from samplers.target import Calls
 
 __all__ = ["phases", "remaining", "replicas", "sample"]
@@ -66,32 +65,25 @@ def sample(
     zero, conformers = float(problem.start_energies.min()), problem.start_calls
     target, identity = problem.target(reference_energy=zero), problem.identity(settings)
     with working_folder(folder) as where:
-        try:
-            plan = planned(
-                problem, settings, target, seed=seed, budget=budget, folder=where,
-                identity=identity, progress=progress,
-            )  # fmt: skip
-            dart = problem.dart
-            if dart is not None:
-                dart = replace(dart, shares=torch.tensor(plan.shares, dtype=torch.float64))
-            found = produce(
-                problem,
-                tempered(problem, settings, plan.ladder, step_size=plan.step_size, dart=dart),
-                target, plan.starts, seed=seed, burn_in=plan.burn_in, thin=settings.thin,
-                most=settings.most, budget=remaining(
-                    budget,
-                    conformers.energies + plan.calls.energies + plan.calls.gradients,
-                    plan.seconds,
-                ),
-                file=where / "sampling.pt", identity=identity, zero=zero, before=plan.seconds,
-                progress=progress,
-            )  # fmt: skip
-        except ResumeError as error:
-            raise InputError(
-                got=f"{where} with the checkpoints of other work ({error})",
-                wanted="an empty folder, or the same molecule, settings and seed",
-                remedy="choose another output folder",
-            ) from error
+        plan = planned(
+            problem, settings, target, seed=seed, budget=budget, folder=where,
+            identity=identity, progress=progress,
+        )  # fmt: skip
+        dart = problem.dart
+        if dart is not None:
+            dart = replace(dart, shares=torch.tensor(plan.shares, dtype=torch.float64))
+        found = produce(
+            problem,
+            tempered(problem, settings, plan.ladder, step_size=plan.step_size, dart=dart),
+            target, plan.starts, seed=seed, burn_in=plan.burn_in, thin=settings.thin,
+            most=settings.most, budget=remaining(
+                budget,
+                conformers.energies + plan.calls.energies + plan.calls.gradients,
+                plan.seconds,
+            ),
+            file=where / "sampling.pt", identity=identity, zero=zero, before=plan.seconds,
+            progress=progress,
+        )  # fmt: skip
     burnt, lost = failures(found.run.state)
     return Ensemble.of(
         problem,

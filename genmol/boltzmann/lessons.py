@@ -8,6 +8,7 @@ none. What is computed of several rounds is collected; of it all the cheap poten
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import final
@@ -55,6 +56,7 @@ class Asked:
         *,
         forces: bool = True,
         seconds: float | None = None,
+        told: Callable[[int, float], None] = lambda *_: None,
     ) -> Asked:
         """Compute frames, or what the file lacks of them.
 
@@ -65,6 +67,7 @@ class Asked:
             identity: of the work.
             forces: also wanted.
             seconds: after which no more are begun; of at least one portion.
+            told: called after every portion with the frames that are done and their seconds.
 
         Raises:
             ResumeError: the file is of other work.
@@ -94,6 +97,7 @@ class Asked:
             file.parent.mkdir(parents=True, exist_ok=True)
             with atomic_path(file) as temporary:
                 torch.save({"identity": identity, **vars(done)}, temporary)
+            told(len(done.x), done.seconds)
         return done
 
     @property

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from genmol.boltzmann.sweep import Moves
 from genmol.core.errors import InputError
+from samplers.run import ResumeError
 
 __all__ = ["Settings", "Stage", "Watch", "working_folder"]
 
@@ -76,10 +77,21 @@ Watch = Callable[[Stage], None]
 
 @contextlib.contextmanager
 def working_folder(folder: Path | None) -> Iterator[Path]:
-    """The folder, made if need be; a temporary one, gone afterwards, when None."""
-    if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-        yield folder
+    """The folder, made if need be; a temporary one, gone afterwards, when None.
+
+    Raises:
+        InputError: what is done in it met the checkpoints of other work.
+    """
+    if folder is None:
+        with tempfile.TemporaryDirectory(prefix="genmol-") as name:
+            yield Path(name)
         return
-    with tempfile.TemporaryDirectory(prefix="genmol-") as name:
-        yield Path(name)
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield folder
+    except ResumeError as error:
+        raise InputError(
+            got=f"{folder} with the checkpoints of other work ({error})",
+            wanted="an empty folder, or the same molecule, settings and seed",
+            remedy="choose another output folder",
+        ) from error

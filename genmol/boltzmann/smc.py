@@ -169,29 +169,22 @@ def sample_smc(
     identity = problem.identity(settings)
     found: list[_Cooled] = []
     with working_folder(folder) as where:
-        try:
-            hot = _heated(problem, settings, target, seed, where, identity, progress)
-            seconds = hot.seconds
-            for k in range(settings.populations):
-                spent = total_calls(hot).gradients + sum(p.gradients for p in found)
-                late = budget.seconds is not None and seconds >= budget.seconds
-                if found and (late or (budget.calls is not None and spent >= budget.calls)):
-                    break
-                file = where / f"population-{k}.pt"
-                one = _Cooled.load(file, identity) if file.exists() else None
-                if one is None:
-                    one = _cooled(problem, settings, target, seed, hot, k)
-                    one.save(file, identity)
-                found.append(one)
-                seconds += one.seconds
-                progress(Stage("cooling", k + 1, settings.populations, seconds,
-                               one.acceptance, None))  # fmt: skip
-        except ResumeError as error:
-            raise InputError(
-                got=f"{where} with the checkpoints of other work ({error})",
-                wanted="an empty folder, or the same molecule, settings and seed",
-                remedy="choose another output folder",
-            ) from error
+        hot = _heated(problem, settings, target, seed, where, identity, progress)
+        seconds = hot.seconds
+        for k in range(settings.populations):
+            spent = total_calls(hot).gradients + sum(p.gradients for p in found)
+            late = budget.seconds is not None and seconds >= budget.seconds
+            if found and (late or (budget.calls is not None and spent >= budget.calls)):
+                break
+            file = where / f"population-{k}.pt"
+            one = _Cooled.load(file, identity) if file.exists() else None
+            if one is None:
+                one = _cooled(problem, settings, target, seed, hot, k)
+                one.save(file, identity)
+            found.append(one)
+            seconds += one.seconds
+            progress(Stage("cooling", k + 1, settings.populations, seconds,
+                           one.acceptance, None))  # fmt: skip
     return _ensemble(problem, settings, seed, zero, hot, found)
 
 

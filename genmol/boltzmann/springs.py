@@ -134,6 +134,7 @@ class Springs(nn.Module):
             sigma: of each frame.
             difference: that is multiplied.
         """
+        self.to(x.device)  # measured on a processor, and used where the batch is
         level = sigma.double()
         h, own = self.curvature(batch, x.double(), level)
         matrix = level.square()[:, None, None] * h

@@ -112,7 +112,7 @@ def weighted_draws(
     identity: str,
     fold: Fold | None = None,
     most: int = 100_000,
-    hopeless: float = 0.02,
+    hopeless: float | None = 0.02,
     workers: int = 1,
     progress: Callable[[Weighted, float], None] = lambda *_: None,
 ) -> tuple[Weighted, str]:
@@ -129,7 +129,8 @@ def weighted_draws(
         identity: of the work.
         fold: what is done to a draw before it is weighed; nothing when None.
         most: draws.
-        hopeless: share of effective draws below which, after the first rounds, no more are made.
+        hopeless: share of effective draws below which, after the first rounds, no more are made, nor
+            where weights have too heavy a tail; None goes on whatever they are worth.
         workers: processes that make the paths; energies are computed in this one.
         progress: called after each round with the draws and their effective size.
 
@@ -161,7 +162,9 @@ def weighted_draws(
                 return found, "calls"
             if len(found.x) >= most:
                 return found, "draws"
-            if round_ >= 2 and (found.share < hopeless or found.tail > 0.7):
+            if hopeless is None or round_ < 2:
+                continue
+            if found.share < hopeless or found.tail > 0.7:
                 return found, "weights"
 
 

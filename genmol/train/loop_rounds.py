@@ -218,7 +218,7 @@ class Rounds:
             generator, Counted.of(self.subject.target), seed=seed, effective=lambda _: 0.0,
             wanted=float("inf"), budget=Budget(), folder=self.folder(number),
             identity=f"{self.subject.identity} {generator.identity}", fold=self.subject.fold(score),
-            most=self.recipe.paths, hopeless=0.0,
+            most=self.recipe.paths, hopeless=None,
         )  # fmt: skip
         found.save(self.folder(number) / "paths.pt", self.subject.identity)
         return found

@@ -108,11 +108,11 @@ def spent(seconds: float = 60.0, peak: float = 900.0) -> dict[str, Any]:
     }
 
 
-def dear(trans: float = 0.6, **changes: Any) -> dict[str, Any]:
+def dear(trans: float = 0.6, half: float = 0.05, **changes: Any) -> dict[str, Any]:
     row = {"molecule": "ethanol", "calls": 492, "level": "PBE/def2-svp",
            "reweighting": {"share": 0.4, "spread_kt": 0.9}, "direct": {"share": 0.02, "spread_kt": 2.5},
-           "states": {"t": [trans, trans - 0.05, trans + 0.05],
-                      "g+": [1 - trans, 0.95 - trans, 1.05 - trans]}}  # fmt: skip
+           "states": {"t": [trans, trans - half, trans + half],
+                      "g+": [1 - trans, 1 - half - trans, 1 + half - trans]}}  # fmt: skip
     return row | changes
 
 
@@ -154,7 +154,7 @@ class TestTargets:
 
     def test_all_met(self) -> None:
         found = psm_targets(good(), WANTED)
-        assert len(found) == 17
+        assert len(found) == 18
         assert {t.verdict for t in found} <= {"must", "goal"}
         assert sum(t.verdict == "goal" for t in found) == 9
 
@@ -179,7 +179,9 @@ class TestTargets:
             ("expensive", {"ethanol 0": dear(reweighting={"share": 0.09}), "ethanol 1": dear()},
              "effective share"),
             ("expensive", {"ethanol 0": dear(), "ethanol 1": dear(calls=501)}, "calls, maximum"),
-            ("expensive", {"ethanol 0": dear(), "ethanol 1": dear(0.75)}, "between seeds"),
+            ("expensive", {"ethanol 0": dear(0.5), "ethanol 1": dear(0.61)}, "of a population"),
+            ("expensive", {"ethanol 0": dear(half=0.2), "ethanol 1": dear(0.75, half=0.2)},
+             "of a free energy"),
         ],
     )  # fmt: skip
     def test_each_is_missed_alone(self, section: str, rows: dict[str, Any], word: str) -> None:

@@ -7,13 +7,15 @@ from pathlib import Path
 
 import pytest
 from chaincases import (
+    CHEAP,
     FOUR,
+    MOVES,
+    OTHER,
     TRIOXIDE,
     Chain,
     Failing,
     KilledError,
     Killer,
-    Torsional,
     same_sign,
     share,
     trioxide,
@@ -27,8 +29,6 @@ from genmol.boltzmann.sweep import Moves
 from genmol.core.errors import InputError
 from samplers.run import Budget
 
-MOVES = Moves(leaps=2, step_size=0.03, darts=1)
-CHEAP = Settings(runs=8, replicas=2, tuning=0, burn_in=6, most=8 * 10, moves=MOVES)
 QUICK = DelayedSettings(runs=32, sweeps=1, lessons=(), burn_in=4, moves=MOVES, cheap=CHEAP)
 
 
@@ -36,10 +36,6 @@ QUICK = DelayedSettings(runs=32, sweeps=1, lessons=(), burn_in=4, moves=MOVES, c
 def early(monkeypatch: pytest.MonkeyPatch) -> None:
     """A first look at ten draws rather than forty."""
     monkeypatch.setattr(production, "_FIRST_LOOK", 10)
-
-
-OTHER = Torsional(-0.005, 0.09, -0.01)
-"""Which favours equal signs where the right potential favours opposite ones."""
 
 
 def test_exact_with_a_cheap_potential_that_is_wrong() -> None:

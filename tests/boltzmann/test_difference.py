@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 import torch
 from chaincases import (
+    CHEAP,
     FOUR,
+    MOVES,
+    OTHER,
     TRIOXIDE,
     Chain,
     KilledError,
     Killer,
-    Torsional,
     angles,
     same_sign,
     share,
@@ -23,18 +25,11 @@ from chaincases import (
 from genmol.boltzmann import production
 from genmol.boltzmann.delayed import DelayedSettings
 from genmol.boltzmann.difference import DifferenceSettings, sample_difference, spread_order
-from genmol.boltzmann.settings import Settings
-from genmol.boltzmann.sweep import Moves
 from genmol.core.errors import InputError
 from samplers.run import Budget
 
-MOVES = Moves(leaps=2, step_size=0.03, darts=1)
-CHEAP = Settings(runs=8, replicas=2, tuning=0, burn_in=6, most=8 * 10, moves=MOVES)
 MIDDLE = DelayedSettings(runs=16, sweeps=1, lessons=(), burn_in=4, moves=MOVES, cheap=CHEAP)
 QUICK = DifferenceSettings(lessons=(16, 16), weighted=40, effective=60.0, middle=MIDDLE)
-
-OTHER = Torsional(-0.005, 0.09, -0.01)
-"""Which favours equal signs where the right potential favours opposite ones."""
 
 
 @pytest.fixture(autouse=True)
@@ -85,7 +80,7 @@ def test_killed_and_resumed_is_the_same_to_the_last_bit(tmp_path: Path) -> None:
         )  # type: ignore[arg-type]
 
     whole = once(tmp_path / "whole")
-    for stage, step in (("lessons", 1), ("lessons", 2)):
+    for stage, step in (("lesson 1", 1), ("lesson 2", 1), ("weights", 1)):
         with pytest.raises(KilledError):
             once(tmp_path / "parts", progress=Killer(stage, step))
     found = once(tmp_path / "parts")

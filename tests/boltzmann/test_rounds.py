@@ -28,7 +28,7 @@ def drawn(
     folder.mkdir(exist_ok=True)
     return weighted_draws(
         of, Counted.of(target), seed=3, effective=lambda found: found.share * len(found.x),
-        wanted=wanted, budget=Budget(calls=calls), folder=folder, identity="a", hopeless=0.0,
+        wanted=wanted, budget=Budget(calls=calls), folder=folder, identity="a", hopeless=None,
         workers=workers,
     )  # fmt: skip
 

@@ -71,6 +71,20 @@ def test_what_is_outside_costs_nothing(tmp_path: Path) -> None:
     assert bool((found.x[found.alive][:, 0, 0] < 0).all())
 
 
+def test_useless_weights_end_it_unless_they_are_wanted(tmp_path: Path) -> None:
+    of = generator(steps=20)
+    target, _ = harmonic(of, 0.01 * SPREAD)
+    ends = {}
+    for name, hopeless in (("given up", 0.02), ("kept on", None)):
+        (tmp_path / name).mkdir()
+        found, stopped = weighted_draws(
+            of, Counted.of(target), seed=3, effective=lambda _: 0.0, wanted=1.0, budget=Budget(),
+            folder=tmp_path / name, identity="a", most=2000, hopeless=hopeless,
+        )  # fmt: skip
+        ends[stopped] = len(found.x)
+    assert ends == {"weights": 1024, "draws": 2048}
+
+
 def test_density_by_weights_and_by_chains() -> None:
     of = generator(steps=20)
     near, _ = harmonic(of, 1.1 * SPREAD)
