@@ -72,8 +72,9 @@ def test_a_row(tmp_path: Path) -> None:
     found = row(model(tmp_path, ["CCO", "C=O"]))
     assert (found["smiles"], found["molecules"]) == ("CO", 2)
     ours = found["ours"]
-    assert ours["paths"] % 32 == 0
-    assert (ours["inside"], ours["calls"], ours["n_effective"]) == (0.0, 0, 0.0)
+    assert ours["paths"] == 512  # all that were planned, although they are of no use
+    assert ours["calls"] == 512 * ours["inside"] <= 1  # an energy for each that is methanol
+    assert ours["n_effective"] == 0.0
     assert ours["calls_per_effective"] == math.inf
     assert found["delayed"]["calls_per_effective"] == 8.0
     assert found["delayed"]["after_burn_in"] == 6.0
